@@ -1,0 +1,209 @@
+"""Checked values become settings, and are held against each other."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import date
+from itertools import combinations
+from pathlib import Path
+
+from adapters.ports.credential import CredentialKind
+from broker.config.problems import ContradictingSettings, UnknownSetting
+from broker.config.reading import Values
+from broker.config.settings import (
+    FolderSettings,
+    HttpSettings,
+    InstitutionSettings,
+    LoggingSettings,
+    MllpSettings,
+    SandboxChannelSettings,
+    ScheduleSettings,
+    Settings,
+    SourceSettings,
+    TlsSettings,
+)
+from mapping.errors import LabbrokerError
+from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route, SourceProfile
+
+
+def build_settings(root: Values, file: Path | None) -> Settings:
+    """The settings of values that have no problem of their own."""
+    schedule, logging = root.sections["schedule"], root.sections["logging"]
+    sandbox = root.sections["channel"].sections["sandbox"]
+    return Settings(
+        data_dir=root["data_dir"],
+        language="zh" if root["language"] == "zh-TW" else "en",
+        mllp=_mllp(root.sections["mllp"]),
+        http=_http(root.sections["http"]),
+        folders=tuple(_folder(entry) for entry in root.entries["folder"]),
+        sources=tuple(_source(entry) for entry in root.entries["source"]),
+        agreements=tuple(_agreement(entry) for entry in root.entries["agreement"]),
+        institutions=tuple(
+            _institution(entry, root["data_dir"]) for entry in root.entries["institution"]
+        ),
+        sandbox_channel=SandboxChannelSettings(sandbox["base_url"], sandbox["timeout_seconds"]),
+        schedule=ScheduleSettings(
+            seal_after_seconds=schedule["seal_after_seconds"],
+            press_before_minutes=schedule["press_before_minutes"],
+            verdict_poll_seconds=schedule["verdict_poll_seconds"],
+            settle_seconds=schedule["settle_seconds"],
+            max_records_per_package=schedule["max_records_per_package"],
+        ),
+        logging=LoggingSettings(logging["level"], logging["file"]),
+        file=file,
+    )
+
+
+def contradictions(root: Values) -> list[LabbrokerError]:
+    """Settings that are fine one by one and cannot hold together."""
+    sources = [entry["id"] for entry in root.entries["source"]]
+    problems: list[LabbrokerError] = []
+    problems += _twice(root.entries["source"], "id", "source id")
+    problems += _twice(root.entries["folder"], "path", "folder path")
+    problems += _twice(root.entries["institution"], "code", "institution code")
+    for folder in root.entries["folder"]:
+        if folder["source"] not in sources:
+            near = difflib.get_close_matches(folder["source"], sources, n=1, cutoff=0.5)
+            nearest = near[0] if near else ", ".join(sources) or "a [[source]] with this id"
+            problems.append(
+                UnknownSetting(
+                    place=folder.place, key=f'source = "{folder["source"]}"', nearest=nearest
+                )
+            )
+    for door in (root.sections["mllp"], root.sections["http"]):
+        if (door["tls_certificate"] is None) != (door["tls_key"] is None) or (
+            door["tls_client_ca"] is not None and door["tls_certificate"] is None
+        ):
+            what = "tls_certificate and tls_key belong together"
+            problems.append(ContradictingSettings(place=door.place, what=what))
+    for source in root.entries["source"]:
+        if len(source.sections["csv"]["delimiter"]) != 1:
+            what = "csv.delimiter is one character"
+            problems.append(ContradictingSettings(place=source.place, what=what))
+    return problems + _agreements(root.entries["agreement"])
+
+
+def _twice(entries: Iterable[Values], key: str, name: str) -> list[LabbrokerError]:
+    seen: set[object] = set()
+    problems: list[LabbrokerError] = []
+    for entry in entries:
+        if entry[key] in seen:
+            what = f"the {name} {entry[key]} is used twice"
+            problems.append(ContradictingSettings(place=entry.place, what=what))
+        seen.add(entry[key])
+    return problems
+
+
+def _agreements(entries: list[Values]) -> list[LabbrokerError]:
+    problems: list[LabbrokerError] = []
+    for entry in entries:
+        if _first(entry) > _last(entry):
+            what = "valid_from is after valid_until"
+            problems.append(ContradictingSettings(place=entry.place, what=what))
+    # Two agreements for one order would let both sides upload it: NHI refuses that with 25.
+    for one, other in combinations(entries, 2):
+        same = all(one[key] == other[key] for key in ("lab_code", "clinic_code", "order_code"))
+        if same and _first(one) <= _last(other) and _first(other) <= _last(one):
+            what = f"this agreement and the one at {one.place} cover the same days"
+            problems.append(ContradictingSettings(place=other.place, what=what))
+    return problems
+
+
+def _first(entry: Values) -> date:
+    return entry["valid_from"] or date.min
+
+
+def _last(entry: Values) -> date:
+    return entry["valid_until"] or date.max
+
+
+def _tls(door: Values) -> TlsSettings | None:
+    if door["tls_certificate"] is None:
+        return None
+    return TlsSettings(door["tls_certificate"], door["tls_key"], door["tls_client_ca"])
+
+
+def _mllp(door: Values) -> MllpSettings:
+    return MllpSettings(
+        enabled=door["enabled"],
+        host=door["host"],
+        port=door["port"],
+        max_frame_bytes=door["max_frame_bytes"],
+        max_connections=door["max_connections"],
+        frame_timeout_seconds=door["frame_timeout_seconds"],
+        idle_timeout_seconds=door["idle_timeout_seconds"],
+        tls=_tls(door),
+    )
+
+
+def _http(door: Values) -> HttpSettings:
+    return HttpSettings(
+        enabled=door["enabled"],
+        host=door["host"],
+        port=door["port"],
+        max_body_bytes=door["max_body_bytes"],
+        tls=_tls(door),
+    )
+
+
+def _folder(entry: Values) -> FolderSettings:
+    return FolderSettings(
+        path=entry["path"],
+        source_id=entry["source"],
+        quiet_seconds=entry["quiet_seconds"],
+        scan_seconds=entry["scan_seconds"],
+    )
+
+
+def _source(entry: Values) -> SourceSettings:
+    hl7, csv = entry.sections["hl7"], entry.sections["csv"]
+    profile = SourceProfile(
+        source_id=entry["id"],
+        lab_code=entry["lab_code"],
+        clinic_code=entry["clinic_code"],
+        charset=entry["charset"],
+        codes=entry["codes"],
+        clinics=entry["clinics"],
+        default_unit=entry["default_unit"],
+        default_method=entry["default_method"],
+        default_specimen=entry["default_specimen"],
+        default_reference=entry["default_reference"],
+        hl7=Hl7Dialect(
+            national_id=hl7["national_id"],
+            clinic_code=hl7["clinic_code"],
+            lab_code=hl7["lab_code"],
+            status_from_obx_11=hl7["status_from_obx_11"],
+        ),
+        csv=CsvLayout(csv["columns"], csv["encoding"], csv["delimiter"]),
+    )
+    return SourceSettings(
+        profile=profile,
+        peers=entry["peers"],
+        sending_application=entry["sending_application"],
+        sending_facility=entry["sending_facility"],
+        token_hashes=entry["token_sha256"],
+    )
+
+
+def _agreement(entry: Values) -> Agreement:
+    return Agreement(
+        lab_code=entry["lab_code"],
+        clinic_code=entry["clinic_code"],
+        route=Route(entry["route"]),
+        commission=Commission(entry["commission"]),
+        order_code=entry["order_code"],
+        valid_from=entry["valid_from"],
+        valid_until=entry["valid_until"],
+    )
+
+
+def _institution(entry: Values, data_dir: Path) -> InstitutionSettings:
+    return InstitutionSettings(
+        code=entry["code"],
+        kind=entry["kind"],
+        channel=entry["channel"],
+        credential_kind=CredentialKind(entry["credential"]),
+        credential_folder=entry["credential_folder"] or data_dir / "credentials" / entry["code"],
+        verdict_password=entry["verdict_password"],
+    )

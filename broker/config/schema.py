@@ -1,0 +1,425 @@
+"""Every setting: name, kind, default and meaning. Reader, docs and checks all use this table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+NO_ENTRIES: Mapping[str, object] = MappingProxyType({})
+
+
+class Kind(StrEnum):
+    """What a setting takes, in the words that people read."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "true or false"
+    DATE = "date"
+    PATH = "path"
+    TEXTS = "list of texts"
+    NETWORKS = "list of IP addresses or networks"
+    HASHES = "list of SHA-256 hashes (64 hexadecimal digits)"
+    INSTITUTION = "institution code (10 letters and digits)"
+    CHOICE = "one of"
+    SECRET = "secret reference (env:NAME or file:PATH)"  # noqa: S105
+    LINKS = "table of text = text"
+    CODES = 'table of code = "order code" or { order_code, item_number }'
+
+
+class Required:
+    """The mark of a setting without a default."""
+
+
+REQUIRED = Required()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting. ``least`` and ``most`` bound numbers, both included."""
+
+    name: str
+    kind: Kind
+    default: object
+    meaning: str
+    choices: tuple[str, ...] = ()
+    least: int | None = None
+    most: int | None = None
+
+    @property
+    def expected(self) -> str:
+        """What the setting takes, for people."""
+        if self.kind is Kind.CHOICE:
+            return f"one of {', '.join(self.choices)}"
+        if self.least is not None and self.most is not None:
+            return f"{self.kind}, {self.least} to {self.most}"
+        if self.least is not None:
+            return f"{self.kind}, {self.least} or more"
+        return str(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A TOML table. ``repeated`` sections are written ``[[name]]``, once for each entry."""
+
+    name: str
+    meaning: str
+    keys: tuple[Key, ...] = ()
+    sections: tuple[Section, ...] = ()
+    repeated: bool = False
+
+
+_TLS = (
+    Key("tls_certificate", Kind.PATH, None, "PEM certificate chain; with it the door speaks TLS."),
+    Key("tls_key", Kind.PATH, None, "PEM private key that belongs to `tls_certificate`."),
+    Key(
+        "tls_client_ca",
+        Kind.PATH,
+        None,
+        "PEM certificates; with it a peer must show a certificate that one of them signed.",
+    ),
+)
+
+_MLLP = Section(
+    "mllp",
+    "The HL7 v2 door.",
+    (
+        Key("enabled", Kind.BOOLEAN, True, "Whether the door is open."),
+        Key("host", Kind.TEXT, "127.0.0.1", "Address to listen on; `0.0.0.0` for all."),
+        Key("port", Kind.INTEGER, 2575, "TCP port; 0 takes a free one.", least=0, most=65535),
+        Key(
+            "max_frame_bytes",
+            Kind.INTEGER,
+            16 * 1024 * 1024,
+            "A longer frame is refused without being kept in memory.",
+            least=1024,
+        ),
+        Key("max_connections", Kind.INTEGER, 200, "Connections at one time.", least=1),
+        Key(
+            "frame_timeout_seconds",
+            Kind.NUMBER,
+            60,
+            "A frame that has begun must be whole after this time.",
+            least=1,
+        ),
+        Key(
+            "idle_timeout_seconds",
+            Kind.NUMBER,
+            3600,
+            "A connection that is silent for this time is closed.",
+            least=1,
+        ),
+        *_TLS,
+    ),
+)
+
+_HTTP = Section(
+    "http",
+    "The HTTP door: `POST /fhir`, `/healthz`, `/readyz`, `/metrics`.",
+    (
+        Key("enabled", Kind.BOOLEAN, True, "Whether the door is open."),
+        Key("host", Kind.TEXT, "127.0.0.1", "Address to listen on; `0.0.0.0` for all."),
+        Key("port", Kind.INTEGER, 8080, "TCP port; 0 takes a free one.", least=0, most=65535),
+        Key(
+            "max_body_bytes",
+            Kind.INTEGER,
+            16 * 1024 * 1024,
+            "A longer body is refused with 413.",
+            least=1024,
+        ),
+        *_TLS,
+    ),
+)
+
+_FOLDER = Section(
+    "folder",
+    "A watched folder. Files that were taken move to `done/` in it, refused ones to `refused/`.",
+    (
+        Key("path", Kind.PATH, REQUIRED, "The folder."),
+        Key("source", Kind.TEXT, REQUIRED, "The `id` of the source whose files these are."),
+        Key(
+            "quiet_seconds",
+            Kind.NUMBER,
+            2,
+            "A file is whole when its size and time stood still for this long.",
+            least=0,
+        ),
+        Key(
+            "scan_seconds",
+            Kind.NUMBER,
+            10,
+            "The folder is looked through this often, whatever the file system announces.",
+            least=1,
+        ),
+    ),
+    repeated=True,
+)
+
+_SOURCE = Section(
+    "source",
+    "A sender: a laboratory, its LIS, or the clinic's own system.",
+    (
+        Key("id", Kind.TEXT, REQUIRED, "Short name of the source, used in logs and reports."),
+        Key(
+            "lab_code",
+            Kind.INSTITUTION,
+            "",
+            "Institution code of the laboratory where a payload does not name one.",
+        ),
+        Key(
+            "clinic_code",
+            Kind.INSTITUTION,
+            "",
+            "Institution code of the ordering clinic where a payload does not name one.",
+        ),
+        Key(
+            "charset",
+            Kind.TEXT,
+            "utf-8",
+            "Character set where a payload declares none (`utf-8`, `big5`, `cp950`).",
+        ),
+        Key("default_unit", Kind.TEXT, "", "Unit (r5) of results that come without one."),
+        Key("default_method", Kind.TEXT, "", "Method (r3) of results that come without one."),
+        Key("default_specimen", Kind.TEXT, "", "Specimen (h22) of reports that come without one."),
+        Key(
+            "default_reference",
+            Kind.TEXT,
+            "",
+            "Reference text (r6-1) of results that come without a range.",
+        ),
+        Key(
+            "peers",
+            Kind.NETWORKS,
+            (),
+            "MLLP: addresses from which this source connects; empty means any.",
+        ),
+        Key("sending_application", Kind.TEXT, "", "MLLP: MSH-3 of this source; empty means any."),
+        Key("sending_facility", Kind.TEXT, "", "MLLP: MSH-4 of this source; empty means any."),
+        Key(
+            "token_sha256",
+            Kind.HASHES,
+            (),
+            "HTTP: SHA-256 of each bearer token that this source may use.",
+        ),
+        Key("codes", Kind.CODES, NO_ENTRIES, "The sender's codes and the order codes they mean."),
+        Key(
+            "clinics",
+            Kind.LINKS,
+            NO_ENTRIES,
+            "The sender's own clinic codes and the institution codes they mean.",
+        ),
+    ),
+    (
+        Section(
+            "hl7",
+            "How this source bends HL7 v2. A place is `SEG-field` or `SEG-field.component`.",
+            (
+                Key("national_id", Kind.TEXTS, (), "Places of the national id, tried first."),
+                Key("clinic_code", Kind.TEXTS, (), "Places of the ordering clinic's code."),
+                Key("lab_code", Kind.TEXTS, (), "Places of the laboratory's code."),
+                Key(
+                    "status_from_obx_11",
+                    Kind.BOOLEAN,
+                    True,
+                    "False where OBX-11 holds a 0/1 flag of the laboratory instead of a status.",
+                ),
+            ),
+        ),
+        Section(
+            "csv",
+            "How this source writes result files.",
+            (
+                Key(
+                    "columns",
+                    Kind.LINKS,
+                    NO_ENTRIES,
+                    "Our column names and the header texts that this source uses for them.",
+                ),
+                Key("encoding", Kind.TEXT, "utf-8", "Character set of the files."),
+                Key("delimiter", Kind.TEXT, ",", "One character between two cells."),
+            ),
+        ),
+    ),
+    repeated=True,
+)
+
+_AGREEMENT = Section(
+    "agreement",
+    "Who uploads the results of one laboratory for one clinic.",
+    (
+        Key("lab_code", Kind.INSTITUTION, REQUIRED, "The laboratory."),
+        Key("clinic_code", Kind.INSTITUTION, REQUIRED, "The ordering clinic."),
+        Key(
+            "route",
+            Kind.CHOICE,
+            REQUIRED,
+            "Who uploads: the ordering clinic or the laboratory.",
+            choices=("clinic", "lab"),
+        ),
+        Key(
+            "commission",
+            Kind.CHOICE,
+            "specimen",
+            "What was sent on: the specimen (代檢) or the patient (轉檢).",
+            choices=("specimen", "patient"),
+        ),
+        Key("order_code", Kind.TEXT, "", "Only for this order code; empty means all others."),
+        Key("valid_from", Kind.DATE, None, "First day of the agreement; unset means always."),
+        Key("valid_until", Kind.DATE, None, "Last day of the agreement; unset means no end."),
+    ),
+    repeated=True,
+)
+
+_INSTITUTION = Section(
+    "institution",
+    "An institution in whose name results are uploaded.",
+    (
+        Key("code", Kind.INSTITUTION, REQUIRED, "Institution code (h2)."),
+        Key("kind", Kind.TEXT, "11", "醫事類別 (h3): `11` a clinic, `50` a laboratory."),
+        Key(
+            "channel",
+            Kind.CHOICE,
+            "sandbox",
+            "The channel that its packages take.",
+            choices=("sandbox",),
+        ),
+        Key(
+            "credential",
+            Kind.CHOICE,
+            "software",
+            "What signs in its name. `software` is a key file for rehearsal only.",
+            choices=("software",),
+        ),
+        Key(
+            "credential_folder",
+            Kind.PATH,
+            None,
+            "Folder of the software key; unset means `credentials/CODE` in `data_dir`.",
+        ),
+        Key(
+            "verdict_password",
+            Kind.SECRET,
+            None,
+            "Where the password of the check report's ZIP is kept; never the password itself.",
+        ),
+    ),
+    repeated=True,
+)
+
+_CHANNEL = Section(
+    "channel",
+    "The ways to NHI.",
+    sections=(
+        Section(
+            "sandbox",
+            "The stand-in gateway (`labbroker sandbox`).",
+            (
+                Key(
+                    "base_url",
+                    Kind.TEXT,
+                    "http://127.0.0.1:8091",
+                    "Where the stand-in gateway listens.",
+                ),
+                Key(
+                    "timeout_seconds",
+                    Kind.NUMBER,
+                    30,
+                    "An answer that takes longer makes the outcome unknown.",
+                    least=1,
+                ),
+            ),
+        ),
+    ),
+)
+
+_SCHEDULE = Section(
+    "schedule",
+    "When packages are sealed and verdicts asked for.",
+    (
+        Key(
+            "seal_after_seconds",
+            Kind.NUMBER,
+            900,
+            "A record that is ready leaves after at most this time.",
+            least=0,
+        ),
+        Key(
+            "press_before_minutes",
+            Kind.NUMBER,
+            120,
+            "A package never waits when one of its records is due within this time.",
+            least=0,
+        ),
+        Key(
+            "verdict_poll_seconds",
+            Kind.NUMBER,
+            1800,
+            "How often the check report of a submitted package is asked for.",
+            least=0,
+        ),
+        Key(
+            "settle_seconds",
+            Kind.NUMBER,
+            1800,
+            "How long “not there” must hold before an unknown outcome may be sent again.",
+            least=0,
+        ),
+        Key(
+            "max_records_per_package",
+            Kind.INTEGER,
+            20000,
+            "Records in one package at most.",
+            least=1,
+            most=1_000_000,
+        ),
+    ),
+)
+
+_LOGGING = Section(
+    "logging",
+    "The log: one JSON object a line, never patient data.",
+    (
+        Key(
+            "level",
+            Kind.CHOICE,
+            "info",
+            "The least severe level that is written.",
+            choices=("debug", "info", "warning", "error"),
+        ),
+        Key("file", Kind.PATH, None, "Log file; unset means standard error."),
+    ),
+)
+
+SETTINGS = Section(
+    "",
+    "Top of the file.",
+    (
+        Key(
+            "data_dir",
+            Kind.PATH,
+            "var",
+            "Folder of the store, on a local disk (never NFS or SMB).",
+        ),
+        Key(
+            "language",
+            Kind.CHOICE,
+            "zh-TW",
+            "Language of texts that the service writes for people.",
+            choices=("zh-TW", "en"),
+        ),
+    ),
+    (
+        _MLLP,
+        _HTTP,
+        _FOLDER,
+        _SOURCE,
+        _AGREEMENT,
+        _INSTITUTION,
+        _CHANNEL,
+        _SCHEDULE,
+        _LOGGING,
+    ),
+)
+"""The whole of the settings file."""

@@ -1,0 +1,128 @@
+"""The settings as the broker uses them: frozen, checked, with absolute paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import TypeAlias
+
+from adapters.ports.credential import CredentialKind
+from broker.config.secret import SecretReference
+from mapping.errors import Language
+from mapping.profile import Agreement, SourceProfile
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """PEM files. With ``client_ca`` a peer must show a certificate."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MllpSettings:
+    enabled: bool
+    host: str
+    port: int
+    max_frame_bytes: int
+    max_connections: int
+    frame_timeout_seconds: float
+    idle_timeout_seconds: float
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    enabled: bool
+    host: str
+    port: int
+    max_body_bytes: int
+    tls: TlsSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSettings:
+    path: Path
+    source_id: str
+    quiet_seconds: float
+    scan_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """A sender. Empty ``peers``, ``sending_application`` or ``sending_facility`` match any;
+    empty ``token_hashes`` match nobody: such a source cannot use the HTTP door."""
+
+    profile: SourceProfile
+    peers: tuple[Network, ...] = ()
+    sending_application: str = ""
+    sending_facility: str = ""
+    token_hashes: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def source_id(self) -> str:
+        return self.profile.source_id
+
+
+@dataclass(frozen=True, slots=True)
+class InstitutionSettings:
+    """``kind`` is h3 (``11`` a clinic, ``50`` a laboratory)."""
+
+    code: str
+    kind: str
+    channel: str
+    credential_kind: CredentialKind
+    credential_folder: Path
+    verdict_password: SecretReference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxChannelSettings:
+    base_url: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSettings:
+    seal_after_seconds: float
+    press_before_minutes: float
+    verdict_poll_seconds: float
+    settle_seconds: float
+    max_records_per_package: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoggingSettings:
+    """``level`` is a name of :mod:`logging` in lower case; no ``file`` means standard error."""
+
+    level: str = "info"
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration. ``file`` is where it was read from, or None for defaults."""
+
+    data_dir: Path
+    language: Language
+    mllp: MllpSettings
+    http: HttpSettings
+    folders: tuple[FolderSettings, ...]
+    sources: tuple[SourceSettings, ...]
+    agreements: tuple[Agreement, ...]
+    institutions: tuple[InstitutionSettings, ...]
+    sandbox_channel: SandboxChannelSettings
+    schedule: ScheduleSettings
+    logging: LoggingSettings
+    file: Path | None = None
+
+    @property
+    def profiles(self) -> Mapping[str, SourceProfile]:
+        """Source profiles by ``source_id``."""
+        return {source.source_id: source.profile for source in self.sources}
