@@ -1,0 +1,167 @@
+"""What the log may say: every event and every field, nothing else.
+
+The list is an allow-list: :mod:`broker.redact` masks whatever is not on it. No field may hold a
+text that a sender wrote (control ids and file names can be a patient's number), only numbers of
+ours, words from our code, names from the settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Shape(StrEnum):
+    """What a field's value must look like; any other value is masked."""
+
+    NUMBER = "number"
+    WORD = "word of our code"
+    NAME = "name from the settings"
+    INSTITUTION = "institution code"
+    ADDRESS = "network address"
+    STEM = "package name"
+    DIGITS = "digits"
+    YES_NO = "true or false"
+    PLACE = "file:line of our code"
+    DATE_TIME = "ISO 8601 time"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    shape: Shape
+    meaning: str
+
+
+FIELDS: Mapping[str, FieldRule] = {
+    "accepted": FieldRule(Shape.NUMBER, "Records that NHI found correct."),
+    "attempt": FieldRule(Shape.NUMBER, "Which try this was, from 1."),
+    "cause": FieldRule(Shape.WORD, "Class of the error behind this one."),
+    "channel": FieldRule(Shape.WORD, "Submission channel."),
+    "code": FieldRule(Shape.WORD, "Stable code of an error or finding."),
+    "door": FieldRule(Shape.WORD, "Door: mllp, http, folder."),
+    "due_at": FieldRule(Shape.DATE_TIME, "When the earliest record is due."),
+    "duplicate": FieldRule(Shape.YES_NO, "The same bytes had been stored before."),
+    "error": FieldRule(Shape.WORD, "Class of an error, never its text."),
+    "findings": FieldRule(Shape.NUMBER, "Number of findings."),
+    "frames": FieldRule(Shape.NUMBER, "Frames on a connection."),
+    "held": FieldRule(Shape.NUMBER, "Records held."),
+    "host": FieldRule(Shape.ADDRESS, "Address that a door listens on."),
+    "institution": FieldRule(Shape.INSTITUTION, "Institution code (h2)."),
+    "library": FieldRule(Shape.WORD, "Logger of a library; its text is withheld."),
+    "media": FieldRule(Shape.WORD, "What the payload is: hl7v2, fhir+json …"),
+    "package_id": FieldRule(Shape.NUMBER, "Our number of a package."),
+    "peer": FieldRule(Shape.ADDRESS, "Network address of the other side."),
+    "port": FieldRule(Shape.NUMBER, "TCP port."),
+    "ready": FieldRule(Shape.NUMBER, "Records ready to leave."),
+    "reason": FieldRule(Shape.WORD, "Held reason or outcome, a word of our code."),
+    "receipt_id": FieldRule(Shape.NUMBER, "Our number of a receipt."),
+    "receipt_number": FieldRule(Shape.DIGITS, "The gateway's number of a package."),
+    "record_id": FieldRule(Shape.NUMBER, "Our number of a record."),
+    "records": FieldRule(Shape.NUMBER, "Number of records."),
+    "rejected": FieldRule(Shape.NUMBER, "Records that NHI found wrong."),
+    "reports": FieldRule(Shape.NUMBER, "Number of laboratory reports."),
+    "seconds": FieldRule(Shape.NUMBER, "How long it took."),
+    "settings_file": FieldRule(Shape.YES_NO, "Whether a settings file was given."),
+    "size_bytes": FieldRule(Shape.NUMBER, "Size of a payload or file."),
+    "source": FieldRule(Shape.NAME, "Source id from the settings."),
+    "sqlite": FieldRule(Shape.WORD, "Version of the SQLite library."),
+    "state": FieldRule(Shape.WORD, "State after the event."),
+    "status": FieldRule(Shape.NUMBER, "HTTP status."),
+    "stem": FieldRule(Shape.STEM, "Package name: institution, date, serial."),
+    "version": FieldRule(Shape.WORD, "Version of labbroker."),
+    "visits": FieldRule(Shape.NUMBER, "Number of visits."),
+    "where": FieldRule(Shape.PLACE, "Place in our code where an error was raised."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """``fields`` are names of :data:`FIELDS`. Error events carry ``error where cause`` as well."""
+
+    meaning: str
+    fields: frozenset[str] = frozenset()
+
+
+def _event(meaning: str, fields: str = "") -> EventRule:
+    return EventRule(meaning, frozenset(fields.split()))
+
+
+ERROR_FIELDS = frozenset({"error", "code", "where", "cause"})
+"""Any event may carry these: they describe the exception that came with it."""
+
+EVENTS: Mapping[str, EventRule] = {
+    "service.started": _event("All doors are open.", "version sqlite settings_file"),
+    "service.stopping": _event("No new work is taken.", "reason"),
+    "service.stopped": _event("Everything is recorded; the process ends.", "seconds"),
+    "service.fault": _event("An error reached the outermost boundary."),
+    "service.warning": _event("The program or a library warned.", "reason library"),
+    "store.opened": _event("The store is open and checked.", "sqlite seconds"),
+    "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
+    "store.recovered": _event("The store takes writes again.", "seconds"),
+    "door.opened": _event("A door listens.", "door host port source"),
+    "door.closed": _event("A door takes no more.", "door source"),
+    "peer.connected": _event("A peer connected.", "door peer source"),
+    "peer.disconnected": _event("A peer is gone.", "door peer source frames reason"),
+    "peer.refused": _event("A peer or its request was turned away.", "door peer source status"),
+    "frame.refused": _event("A frame was refused before it was stored.", "peer source size_bytes"),
+    "receipt.stored": _event(
+        "A payload is durable.", "receipt_id source door media size_bytes duplicate seconds"
+    ),
+    "receipt.conflict": _event(
+        "A control id came again with other bytes; both are kept.", "receipt_id source door"
+    ),
+    "receipt.refused": _event("A payload can never be taken.", "source door media size_bytes"),
+    "receipt.parsed": _event(
+        "A payload was read.",
+        "receipt_id source media reports visits records ready held findings seconds",
+    ),
+    "receipt.quarantined": _event(
+        "A payload cannot be read; its bytes are kept.", "receipt_id source media"
+    ),
+    "receipt.replayed": _event("A payload is read again.", "receipt_id source state"),
+    "receipt.unanswered": _event("The answer never reached the sender.", "receipt_id source peer"),
+    "file.taken": _event("A dropped file is durable.", "receipt_id source size_bytes duplicate"),
+    "file.refused": _event("A dropped file was refused.", "source size_bytes reason"),
+    "file.waiting": _event("A dropped file is not whole yet.", "source size_bytes"),
+    "folder.unavailable": _event("A watched folder cannot be read.", "source"),
+    "record.ready": _event("A record can leave.", "record_id receipt_id institution due_at"),
+    "record.held": _event(
+        "A record waits for a person.", "record_id receipt_id reason institution"
+    ),
+    "record.accepted": _event("NHI found a record correct.", "record_id package_id institution"),
+    "record.rejected": _event("NHI found a record wrong.", "record_id package_id institution"),
+    "record.superseded": _event("A newer version took its place.", "record_id receipt_id"),
+    "package.sealed": _event(
+        "Records were packed.", "package_id stem institution records size_bytes due_at"
+    ),
+    "package.claimed": _event("A sender took a package.", "package_id stem attempt"),
+    "package.inflight": _event("The intent to send is durable.", "package_id stem attempt channel"),
+    "package.submitted": _event(
+        "The gateway confirmed receipt.",
+        "package_id stem institution records receipt_number seconds attempt channel",
+    ),
+    "package.not_delivered": _event(
+        "No byte reached the gateway; it is tried again.", "package_id stem attempt channel"
+    ),
+    "package.refused": _event("The gateway said no.", "package_id stem attempt channel"),
+    "package.unknown": _event(
+        "The gateway may have taken it; it is asked first.",
+        "package_id stem attempt channel reason",
+    ),
+    "package.resolved": _event("An unknown outcome became known.", "package_id stem state reason"),
+    "package.stale": _event("Its date has passed; it is sealed again.", "package_id stem"),
+    "package.failed": _event("A package cannot be sent as it is.", "package_id stem reason"),
+    "package.checked": _event(
+        "The check report was read.", "package_id stem accepted rejected receipt_number"
+    ),
+    "verdict.pending": _event("No check report yet.", "package_id stem"),
+    "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
+    "deadline.at_risk": _event("Records are due soon.", "institution records due_at"),
+    "deadline.missed": _event("Records are late.", "institution records due_at"),
+    "task.failed": _event(
+        "A step failed and is tried again.", "reason attempt receipt_id record_id"
+    ),
+    "library.message": _event("A library said something; its text is withheld.", "library"),
+    "unlisted": _event("Something not on this list was logged; all of it is masked.", "library"),
+}
