@@ -36,13 +36,15 @@ class FieldRule:
 FIELDS: Mapping[str, FieldRule] = {
     "accepted": FieldRule(Shape.NUMBER, "Records that NHI found correct."),
     "attempt": FieldRule(Shape.NUMBER, "Which try this was, from 1."),
+    "attempt_id": FieldRule(Shape.NUMBER, "Our number of an attempt to send."),
     "cause": FieldRule(Shape.WORD, "Class of the error behind this one."),
     "channel": FieldRule(Shape.WORD, "Submission channel."),
-    "code": FieldRule(Shape.WORD, "Stable code of an error or finding."),
+    "content": FieldRule(Shape.WORD, "What a payload turned out to hold."),
     "door": FieldRule(Shape.WORD, "Door: mllp, http, folder."),
     "due_at": FieldRule(Shape.DATE_TIME, "When the earliest record is due."),
     "duplicate": FieldRule(Shape.YES_NO, "The same bytes had been stored before."),
-    "error": FieldRule(Shape.WORD, "Class of an error, never its text."),
+    "error_class": FieldRule(Shape.WORD, "Class of an error, never its text."),
+    "error_code": FieldRule(Shape.WORD, "Stable code of an error or finding."),
     "findings": FieldRule(Shape.NUMBER, "Number of findings."),
     "frames": FieldRule(Shape.NUMBER, "Frames on a connection."),
     "held": FieldRule(Shape.NUMBER, "Records held."),
@@ -69,6 +71,7 @@ FIELDS: Mapping[str, FieldRule] = {
     "state": FieldRule(Shape.WORD, "State after the event."),
     "status": FieldRule(Shape.NUMBER, "HTTP status."),
     "stem": FieldRule(Shape.STEM, "Package name: institution, date, serial."),
+    "unread": FieldRule(Shape.NUMBER, "Records of a package that a check report did not tell."),
     "version": FieldRule(Shape.WORD, "Version of labbroker."),
     "visits": FieldRule(Shape.NUMBER, "Number of visits."),
     "where": FieldRule(Shape.PLACE, "Place in our code where an error was raised."),
@@ -77,7 +80,7 @@ FIELDS: Mapping[str, FieldRule] = {
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """``fields`` are names of :data:`FIELDS`. Error events carry ``error where cause`` as well."""
+    """``fields`` are names of :data:`FIELDS`. Any event may carry :data:`ERROR_FIELDS` too."""
 
     meaning: str
     fields: frozenset[str] = frozenset()
@@ -87,7 +90,7 @@ def _event(meaning: str, fields: str = "") -> EventRule:
     return EventRule(meaning, frozenset(fields.split()))
 
 
-ERROR_FIELDS = frozenset({"error", "code", "where", "cause"})
+ERROR_FIELDS = frozenset({"error_class", "error_code", "where", "cause"})
 """Any event may carry these: they describe the exception that came with it."""
 
 EVENTS: Mapping[str, EventRule] = {
@@ -95,10 +98,8 @@ EVENTS: Mapping[str, EventRule] = {
     "service.stopping": _event("No new work is taken.", "reason"),
     "service.stopped": _event("Everything is recorded; the process ends.", "seconds"),
     "service.fault": _event("An error reached the outermost boundary."),
-    "service.warning": _event("The program or a library warned.", "reason library"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
-    "store.recovered": _event("The store takes writes again.", "seconds"),
     "door.opened": _event("A door listens.", "door host port source"),
     "door.closed": _event("A door takes no more.", "door source"),
     "peer.connected": _event("A peer connected.", "door peer source"),
@@ -111,57 +112,55 @@ EVENTS: Mapping[str, EventRule] = {
     "receipt.conflict": _event(
         "A control id came again with other bytes; both are kept.", "receipt_id source door"
     ),
-    "receipt.refused": _event("A payload can never be taken.", "source door media size_bytes"),
     "receipt.parsed": _event(
         "A payload was read.",
-        "receipt_id source media reports visits records ready held findings seconds",
+        "receipt_id source media content reports visits records ready held findings seconds",
     ),
     "receipt.quarantined": _event(
-        "A payload cannot be read; its bytes are kept.", "receipt_id source media"
+        "A payload cannot be read; its bytes are kept.",
+        "receipt_id source media content records visits",
     ),
     "receipt.replayed": _event("A payload is read again.", "receipt_id source state"),
-    "receipt.unanswered": _event("The answer never reached the sender.", "receipt_id source peer"),
-    "file.taken": _event("A dropped file is durable.", "receipt_id source size_bytes duplicate"),
-    "file.refused": _event("A dropped file was refused.", "source size_bytes reason"),
-    "file.waiting": _event("A dropped file is not whole yet.", "source size_bytes"),
-    "folder.unavailable": _event("A watched folder cannot be read.", "source"),
-    "record.ready": _event("A record can leave.", "record_id receipt_id institution due_at"),
+    "pipeline.fault": _event("A payload broke its reader; it is quarantined.", "receipt_id"),
+    "folder.event": _event("Something about a watched folder.", "source reason receipt_id"),
     "record.held": _event(
         "A record waits for a person.", "record_id receipt_id reason institution"
     ),
-    "record.accepted": _event("NHI found a record correct.", "record_id package_id institution"),
-    "record.rejected": _event("NHI found a record wrong.", "record_id package_id institution"),
-    "record.superseded": _event("A newer version took its place.", "record_id receipt_id"),
     "package.sealed": _event(
         "Records were packed.", "package_id stem institution records size_bytes due_at"
     ),
-    "package.claimed": _event("A sender took a package.", "package_id stem attempt"),
-    "package.inflight": _event("The intent to send is durable.", "package_id stem attempt channel"),
+    "package.blocked": _event(
+        "A package cannot leave until a person has acted.", "package_id stem institution"
+    ),
+    "package.sending": _event(
+        "The intent to send is durable; bytes may leave now.",
+        "package_id stem attempt attempt_id channel",
+    ),
     "package.submitted": _event(
         "The gateway confirmed receipt.",
-        "package_id stem institution records receipt_number seconds attempt channel",
+        "package_id stem institution records receipt_number seconds attempt attempt_id channel",
     ),
     "package.not_delivered": _event(
-        "No byte reached the gateway; it is tried again.", "package_id stem attempt channel"
+        "No byte reached the gateway; it is tried again.",
+        "package_id stem attempt attempt_id channel",
     ),
-    "package.refused": _event("The gateway said no.", "package_id stem attempt channel"),
+    "package.refused": _event("The gateway said no.", "package_id stem attempt attempt_id channel"),
     "package.unknown": _event(
         "The gateway may have taken it; it is asked first.",
-        "package_id stem attempt channel reason",
+        "package_id stem attempt attempt_id channel",
     ),
-    "package.resolved": _event("An unknown outcome became known.", "package_id stem state reason"),
-    "package.stale": _event("Its date has passed; it is sealed again.", "package_id stem"),
-    "package.failed": _event("A package cannot be sent as it is.", "package_id stem reason"),
-    "package.checked": _event(
-        "The check report was read.", "package_id stem accepted rejected receipt_number"
+    "package.absent": _event(
+        "The gateway has denied a package long enough: it may go again.", "package_id stem"
     ),
-    "verdict.pending": _event("No check report yet.", "package_id stem"),
-    "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
+    "package.stale": _event(
+        "Its date has passed; its records are sealed again.", "package_id stem"
+    ),
+    "verdict.stored": _event(
+        "A check report was read.", "package_id stem accepted rejected unread receipt_number"
+    ),
+    "verdict.failed": _event("A check report could not be read.", "package_id stem"),
     "deadline.at_risk": _event("Records are due soon.", "institution records due_at"),
     "deadline.missed": _event("Records are late.", "institution records due_at"),
-    "task.failed": _event(
-        "A step failed and is tried again.", "reason attempt receipt_id record_id"
-    ),
     "library.message": _event("A library said something; its text is withheld.", "library"),
     "unlisted": _event("Something not on this list was logged; all of it is masked.", "library"),
 }

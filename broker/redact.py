@@ -42,9 +42,9 @@ def redact_event(event: str, fields: Mapping[str, object]) -> tuple[str, dict[st
 
 def redact_error(error: BaseException) -> dict[str, Scalar]:
     """An exception as class, code and place. Its message may quote a payload: never used."""
-    fields: dict[str, Scalar] = {"error": _class_name(error)}
+    fields: dict[str, Scalar] = {"error_class": _class_name(error)}
     if isinstance(error, LabbrokerError):
-        fields["code"] = _value(Shape.WORD, error.code)
+        fields["error_code"] = _value(Shape.WORD, error.code)
     fields["where"] = _value(Shape.PLACE, place_of(error.__traceback__))
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
