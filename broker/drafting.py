@@ -1,0 +1,199 @@
+"""From a parsed payload to drafts of records: match, convert, check. Pure but for one look-up.
+
+Whatever stops a result becomes a draft that is *held* with a reason; nothing vanishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mapping.agreements import find_agreement
+from mapping.convert import convert
+from mapping.match import MatchOutcome, match_visit
+from mapping.order_identity import order_identity
+
+from broker.deadline import clock_start, due_at
+from broker.states import HeldReason
+from mapping.codes import OrderResult, split_orders
+from mapping.finding import Finding, Severity
+from mapping.moment import TAIPEI
+from mapping.profile import Agreement, Route, SourceProfile
+from mapping.record import UploadRecord
+from mapping.report import LabReport, ReportStatus
+from mapping.rules import RuleContext, check_record
+from mapping.visit import Visit
+
+VisitLookup = Callable[[str, str], Sequence[tuple[int, Visit]]]
+"""``(clinic_code, national_id)`` → that person's visits there with their ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One result on its way: ready when ``held_reason`` is None."""
+
+    slot: str
+    place: str
+    order_identity: str
+    order_code: str
+    lab_code: str
+    clinic_code: str
+    national_id: str
+    uploader_code: str = ""
+    visit_id: int | None = None
+    held_reason: HeldReason | None = None
+    findings: tuple[Finding, ...] = ()
+    record: UploadRecord | None = None
+    clock_started_at: datetime | None = None
+    due_at: datetime | None = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Drafting:
+    """What stays the same from payload to payload."""
+
+    agreements: tuple[Agreement, ...]
+    uploaders: frozenset[str]
+    """Institution codes that this broker holds a credential for."""
+    institutions: frozenset[str] | None = None
+
+    def drafts(
+        self,
+        reports: Sequence[LabReport],
+        profile: SourceProfile,
+        received_at: datetime,
+        visits_of: VisitLookup,
+    ) -> list[Draft]:
+        """All drafts of one payload, in the order of its reports."""
+        drafts: list[Draft] = []
+        for number, report in enumerate(reports, start=1):
+            split = split_orders(report, profile)
+            for order in split.orders:
+                slot = f"{number}/{order.order_code}"
+                drafts.append(self._draft(slot, report, order, profile, received_at, visits_of))
+            drafts += self._left_over(number, report, split.findings, profile, received_at)
+        return drafts
+
+    def _left_over(
+        self,
+        number: int,
+        report: LabReport,
+        findings: tuple[Finding, ...],
+        profile: SourceProfile,
+        received_at: datetime,
+    ) -> list[Draft]:
+        """Lines that belong to no order yet: held, so that a person sees them."""
+        held: dict[HeldReason, list[Finding]] = {}
+        for finding in findings:
+            reason = _LEFT_OVER.get(finding.code)
+            if reason is not None:
+                held.setdefault(reason, []).append(finding)
+        return [
+            Draft(
+                slot=f"{number}/{reason.value}",
+                place=report.place,
+                order_identity="",
+                order_code="",
+                lab_code=report.lab_code or profile.lab_code,
+                clinic_code=report.clinic_code or profile.clinic_code,
+                national_id=report.patient.national_id,
+                held_reason=reason,
+                findings=tuple(group),
+                clock_started_at=received_at,
+                due_at=due_at(received_at),
+            )
+            for reason, group in held.items()
+        ]
+
+    def _draft(
+        self,
+        slot: str,
+        report: LabReport,
+        order: OrderResult,
+        profile: SourceProfile,
+        received_at: datetime,
+        visits_of: VisitLookup,
+    ) -> Draft:
+        lab_code = report.lab_code or profile.lab_code
+        clinic_code = report.clinic_code or profile.clinic_code
+        national_id = report.patient.national_id
+
+        def held(reason: HeldReason, *findings: Finding, visit_id: int | None = None) -> Draft:
+            return Draft(
+                slot=slot,
+                place=report.place,
+                order_identity=order_identity(report, order, lab_code, clinic_code),
+                order_code=order.order_code,
+                lab_code=lab_code,
+                clinic_code=clinic_code,
+                national_id=national_id,
+                visit_id=visit_id,
+                held_reason=reason,
+                findings=findings,
+                clock_started_at=received_at,
+                due_at=due_at(received_at),
+                cancelled=report.status is ReportStatus.CANCELLED,
+            )
+
+        if report.status is ReportStatus.CANCELLED:
+            return held(HeldReason.INVALID, Finding("report-cancelled", place=report.place))
+        if not order.lines:
+            return held(
+                HeldReason.WAITING_FINAL,
+                Finding("waiting-final", place=report.place, severity=Severity.INFORMATION),
+            )
+        visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
+        match = match_visit(report, order.order_code, clinic_code, [visit for _, visit in visits])
+        if match.outcome is not MatchOutcome.MATCHED or match.visit is None:
+            reasons = tuple(Finding(reason.value, place=report.place) for reason in match.reasons)
+            return held(HeldReason.UNMATCHED, *reasons)
+        visit_id = next(known for known, visit in visits if visit is match.visit)
+        if match.order is not None and match.order.upload_opted_out:
+            return held(
+                HeldReason.OPTED_OUT, Finding("opted-out", place=report.place), visit_id=visit_id
+            )
+        today = received_at.astimezone(TAIPEI).date()
+        agreement = find_agreement(self.agreements, lab_code, clinic_code, order.order_code, today)
+        if agreement is None:
+            return held(
+                HeldReason.INVALID, Finding("no-agreement", place=report.place), visit_id=visit_id
+            )
+        uploader = clinic_code if agreement.route is Route.CLINIC else lab_code
+        if uploader not in self.uploaders:
+            return held(
+                HeldReason.OTHER_PARTY_UPLOADS,
+                Finding("other-party-uploads", place=report.place, severity=Severity.INFORMATION),
+                visit_id=visit_id,
+            )
+        conversion = convert(
+            report, order, match.visit, match.order, agreement, profile, received_at
+        )
+        findings = conversion.findings + check_record(
+            conversion.record, RuleContext(today=today, institutions=self.institutions)
+        )
+        blocked = any(finding.severity is Severity.ERROR for finding in findings)
+        started_at = clock_start(conversion.record, received_at)
+        return Draft(
+            slot=slot,
+            place=report.place,
+            order_identity=order_identity(report, order, lab_code, clinic_code),
+            order_code=order.order_code,
+            lab_code=lab_code,
+            clinic_code=clinic_code,
+            national_id=national_id,
+            uploader_code=uploader,
+            visit_id=visit_id,
+            held_reason=HeldReason.INVALID if blocked else None,
+            findings=findings,
+            record=conversion.record,
+            clock_started_at=started_at,
+            due_at=due_at(started_at),
+        )
+
+
+_LEFT_OVER = {
+    "unmapped-code": HeldReason.UNMAPPED,
+    "not-final": HeldReason.WAITING_FINAL,
+}

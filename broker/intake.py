@@ -1,0 +1,101 @@
+"""The one way in: durable first, then acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from adapters.ports.intake import Accepted, Payload, Settle, StorageUnavailable
+from broker.states import Acknowledgement
+from broker.store.receipts import StoredReceipt, mark_acknowledged, receipt_row
+from broker.store.writer import Writer
+from mapping.errors import LabbrokerError
+
+# How answers went out is written behind, in few large statements: it is never needed at once.
+_FLUSH_SECONDS = 0.5
+
+
+class DurableIntake:
+    """Implements :class:`adapters.ports.intake.Intake` on the store.
+
+    ``on_stored`` wakes the pipeline; ``clock`` gives aware UTC.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        on_stored: Callable[[], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._writer = writer
+        self._on_stored = on_stored
+        self._clock = clock
+        self._answers: dict[str, list[int]] = {}
+        self._flush_due: asyncio.TimerHandle | None = None
+        self.last_stored_at: float = 0.0
+        """Loop time of the newest commit: the pipeline steps back while the doors are busy."""
+
+    def offer(self, payload: Payload, settle: Settle) -> None:
+        """Queue ``payload``; ``settle`` is called after its commit returned or failed."""
+
+        def done(result: StoredReceipt | StorageUnavailable) -> None:
+            if isinstance(result, StoredReceipt):
+                self.last_stored_at = asyncio.get_running_loop().time()
+                if not result.duplicate:
+                    self._on_stored()
+                settle(Accepted(result.receipt_id, result.duplicate))
+            else:
+                settle(result)
+
+        self._writer.append(receipt_row(payload, self._clock()), done)
+
+    async def receive(self, payload: Payload) -> Accepted:
+        """Store ``payload`` and tell its receipt. Raises ``StorageUnavailable``."""
+        future: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+
+        def settle(result: Accepted | LabbrokerError) -> None:
+            if future.done():
+                return
+            if isinstance(result, Accepted):
+                future.set_result(result)
+            else:
+                future.set_exception(result)
+
+        self.offer(payload, settle)
+        return await future
+
+    def acknowledged(self, receipt_id: int, delivered: bool) -> None:
+        """Note how the answer to a receipt went out."""
+        how = Acknowledgement.DELIVERED if delivered else Acknowledgement.UNDELIVERED
+        self._answers.setdefault(how.value, []).append(receipt_id)
+        if self._flush_due is None:
+            loop = asyncio.get_running_loop()
+            self._flush_due = loop.call_later(_FLUSH_SECONDS, self._flush)
+
+    async def close(self) -> None:
+        """Write the answers that are not written yet."""
+        if self._flush_due is not None:
+            self._flush_due.cancel()
+        for future in self._flush():
+            await future
+
+    def _flush(self) -> list[asyncio.Future[None]]:
+        self._flush_due = None
+        answers, self._answers = self._answers, {}
+        futures = []
+        for how, receipt_ids in answers.items():
+            future = self._writer.write(
+                lambda connection, ids=receipt_ids, value=how: mark_acknowledged(  # type: ignore[misc]
+                    connection, ids, value
+                )
+            )
+            future.add_done_callback(_forget)
+            futures.append(future)
+        return futures
+
+
+def _forget(future: asyncio.Future[None]) -> None:
+    """A failed note is read as "undelivered" at the next start; nothing else hangs on it."""
+    if not future.cancelled():
+        future.exception()

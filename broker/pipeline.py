@@ -1,0 +1,211 @@
+"""Stored receipts become records: parse, match, convert, check - in the order they came.
+
+Reading is pure and done on the event loop, a few receipts at a time; while the doors are busy the
+pipeline steps back, so that acknowledgements stay fast. A receipt that cannot be read is
+quarantined with its reason and stops nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine
+
+from adapters.ports.intake import Media
+from broker.drafting import Draft, Drafting
+from broker.finding_json import findings_to_json
+from broker.logs import log_event
+from broker.states import ReceiptState
+from broker.store.receipts import finish_receipt, open_receipts
+from broker.store.records import store_drafts
+from broker.store.rows import AnyRow
+from broker.store.visits import find_visits, store_visits
+from broker.store.writer import Writer
+from mapping.errors import LabbrokerError
+from mapping.finding import Finding
+from mapping.moment import TAIPEI
+from mapping.parsed import Content, ParsedPayload, Reader
+from mapping.profile import SourceProfile
+from mapping.record import UploadRecord
+from mapping.rules import RuleContext, check_record
+from mapping.visit import Visit
+
+_BATCH = 16
+_BUSY_SECONDS = 0.05
+# Under a flood the pipeline still gets a turn this often: backlog must not stand still.
+_TURN_SECONDS = 0.2
+_LARGE_BYTES = 200_000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What one receipt came to, before it is written."""
+
+    receipt_id: int
+    state: ReceiptState
+    content: str = ""
+    error_code: str = ""
+    error_text: str = ""
+    findings: tuple[Finding, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    visits: tuple[Visit, ...] = ()
+
+
+class Pipeline:
+    """Works off stored receipts. ``on_ready`` wakes the scheduler; ``clock`` gives aware UTC."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Engine,
+        readers: Mapping[Media, Reader],
+        profiles: Mapping[str, SourceProfile],
+        drafting: Drafting,
+        clock: Callable[[], datetime],
+        on_ready: Callable[[], None],
+        busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._readers = readers
+        self._profiles = profiles
+        self._drafting = drafting
+        self._clock = clock
+        self._on_ready = on_ready
+        self._busy = busy
+        self._wake = asyncio.Event()
+        self._wake.set()
+        self.idle = asyncio.Event()
+        """Set while no stored receipt waits."""
+
+    def wake(self) -> None:
+        """Something was stored."""
+        self.idle.clear()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; a cancelled batch is simply read again at the next start."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while await self.work_once():
+                await self._step_back()
+            if not self._wake.is_set():
+                self.idle.set()
+
+    async def work_once(self) -> int:
+        """Work off one batch. Returns how many receipts it held."""
+        with self._reader.connect() as connection:
+            rows = open_receipts(connection, 0, _BATCH)
+            works = []
+            for row in rows:
+                works.append(await self._read(connection, row))
+                await asyncio.sleep(0)
+        futures = [self._writer.write(self._store(work)) for work in works]
+        for work, future in zip(works, futures, strict=True):
+            await future
+            log_event(
+                _log,
+                "receipt.parsed" if work.state is ReceiptState.PARSED else "receipt.quarantined",
+                receipt_id=work.receipt_id,
+                content=work.content,
+                error_code=work.error_code,
+                records=len(work.drafts),
+                visits=len(work.visits),
+            )
+        if any(work.drafts for work in works):
+            self._on_ready()
+        return len(rows)
+
+    async def _step_back(self) -> None:
+        loop = asyncio.get_running_loop()
+        turn_at = loop.time() + _TURN_SECONDS
+        await asyncio.sleep(0)
+        while self._busy() and loop.time() < turn_at:  # noqa: ASYNC110 - a matter of time
+            await asyncio.sleep(_BUSY_SECONDS)
+
+    async def _read(self, connection: Connection, row: AnyRow) -> _Work:
+        profile = self._profiles.get(row.source_id) or SourceProfile(source_id=row.source_id)
+        reader = self._readers.get(Media(row.media))
+        try:
+            if reader is None:
+                raise UnknownMedia(media=row.media)
+            if len(row.raw) > _LARGE_BYTES:
+                parsed = await asyncio.to_thread(reader, row.raw, profile)
+            else:
+                parsed = reader(row.raw, profile)
+            return self._draft(connection, row, profile, parsed)
+        except LabbrokerError as error:
+            return _quarantine(row.id, error.code, str(error))
+        except (RecursionError, MemoryError) as error:
+            return _quarantine(row.id, "too-complex", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - a poison result must never block the next
+            log_event(_log, "pipeline.fault", receipt_id=row.id, error_class=type(error).__name__)
+            return _quarantine(row.id, "internal", type(error).__name__)
+
+    def _draft(
+        self, connection: Connection, row: AnyRow, profile: SourceProfile, parsed: ParsedPayload
+    ) -> _Work:
+        drafts: list[Draft] = []
+        if parsed.content is Content.REPORTS:
+            drafts = self._drafting.drafts(
+                parsed.reports,
+                profile,
+                row.received_at,
+                lambda clinic, person: find_visits(connection, clinic, person),
+            )
+        return _Work(
+            receipt_id=row.id,
+            state=ReceiptState.PARSED,
+            content=parsed.content.value,
+            findings=parsed.findings,
+            drafts=tuple(drafts),
+            visits=parsed.visits,
+        )
+
+    def _store(self, work: _Work) -> Callable[[Connection], None]:
+        def store(connection: Connection) -> None:
+            if work.visits and store_visits(connection, work.receipt_id, work.visits):
+                self._writer.call_on_loop(self.wake)
+            store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
+            finish_receipt(
+                connection,
+                work.receipt_id,
+                work.state,
+                content=work.content,
+                error_code=work.error_code,
+                error_text=work.error_text,
+                findings=json.loads(findings_to_json(work.findings)),
+            )
+
+        return store
+
+    def _check(self, record: UploadRecord) -> tuple[Finding, ...]:
+        context = RuleContext(
+            today=self._clock().astimezone(TAIPEI).date(),
+            institutions=self._drafting.institutions,
+        )
+        return check_record(record, context)
+
+
+class UnknownMedia(LabbrokerError):
+    code = "unknown-media"
+    en = (
+        "No reader knows this kind of payload ({media}).",
+        "Look at the bytes with `labbroker check`, set the right kind at the source, then replay.",
+    )
+    zh = (
+        "沒有可讀取此類內容（{media}）的程式。",
+        "請以 `labbroker check` 檢視內容，修正來源設定後重新處理。",
+    )
+
+
+def _quarantine(receipt_id: int, code: str, text: str) -> _Work:
+    return _Work(receipt_id, ReceiptState.QUARANTINED, error_code=code, error_text=text)

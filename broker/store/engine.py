@@ -1,0 +1,148 @@
+"""Opening the store: SQLite in a data folder, WAL, full sync, one writer that alone checkpoints.
+
+SQLite 3.7.0-3.51.2 can corrupt a WAL database when two connections write or checkpoint at the
+same instant; so every process but the one broker opens read-only, and inside it one connection
+writes. There is one durability mode and no setting for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, insert, select, text
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from broker.store.folder_lock import take_folder_lock
+from broker.store.schema import SCHEMA_VERSION, meta, metadata
+from mapping.errors import LabbrokerError
+
+STORE_FILE = "labbroker.sqlite"
+# About 16 MB: checkpoints are rare enough not to show, and restart reads little.
+_CHECKPOINT_PAGES = 4000
+
+
+class StoreBusy(LabbrokerError):
+    code = "store-busy"
+    en = (
+        "Another labbroker already works on the data folder {folder}.",
+        "Stop it first, or give this one a data folder of its own.",
+    )
+    zh = ("資料夾 {folder} 已有另一個 labbroker 在使用。", "請先停止該程式，或改用其他資料夾。")
+
+
+class StoreMissing(LabbrokerError):
+    code = "store-missing"
+    en = (
+        "There is no store in the data folder {folder}.",
+        "Start `labbroker serve` once, or name the right configuration with --config.",
+    )
+    zh = (
+        "資料夾 {folder} 中沒有資料庫。",
+        "請先執行一次 `labbroker serve`，或以 --config 指定正確的設定檔。",
+    )
+
+
+class SchemaUnknown(LabbrokerError):
+    code = "schema-unknown"
+    en = (
+        "The store has schema {found}, this program knows {known}.",
+        "Use the program version that wrote it, or a newer one.",
+    )
+    zh = ("資料庫版本為 {found}，本程式僅支援 {known}。", "請使用相同或更新版本的程式。")
+
+
+def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
+    """The engine of the one writer. Creates the folder and the tables; takes the folder's lock.
+
+    ``driver`` is a DB-API module in place of ``sqlite3`` (the power-cut tests bring one).
+    Raises :class:`StoreBusy` and :class:`SchemaUnknown`.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = take_folder_lock(folder)
+    if lock is None:
+        raise StoreBusy(folder=folder)
+    engine = create_engine(
+        f"sqlite:///{folder / STORE_FILE}",
+        module=driver,
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"wal_autocheckpoint={_CHECKPOINT_PAGES}",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+            cursor.fetchall()
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    @event.listens_for(engine, "engine_disposed")
+    def unlock(_: Engine) -> None:
+        os.close(lock)
+
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        found = connection.execute(
+            select(meta.c.value).where(meta.c.name == "schema_version")
+        ).scalar()
+        if found is None:
+            connection.execute(insert(meta).values(name="schema_version", value=SCHEMA_VERSION))
+        elif int(found) != SCHEMA_VERSION:
+            raise SchemaUnknown(found=found, known=SCHEMA_VERSION)
+    _sync_folder(folder)
+    return engine
+
+
+def open_reader(folder: Path) -> Engine:
+    """A read-only engine: it neither writes nor checkpoints. Raises :class:`StoreMissing`."""
+    path = folder / STORE_FILE
+    if not path.exists():
+        raise StoreMissing(folder=folder)
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode=ro&uri=true",
+        poolclass=QueuePool,
+        pool_size=4,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA query_only=ON")
+        cursor.execute("PRAGMA cache_size=-16384")
+        cursor.close()
+
+    return engine
+
+
+def is_intact(engine: Engine) -> bool:
+    """SQLite's own integrity check."""
+    with engine.connect() as connection:
+        return connection.execute(text("PRAGMA quick_check")).scalar() == "ok"
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new files' names are on disk too, not only their bytes."""
+    if sys.platform == "win32":
+        return  # Windows has no handle to a folder that could be synced.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,188 @@
+"""Counts for people: what came in, what stands where, what counts in a clinic's rate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from broker.states import RecordState
+from broker.store.receipts import IS_STORED
+from broker.store.rows import AnyRow
+from broker.store.schema import package, receipt, record
+from broker.store.visits import list_visits
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Orders of a clinic by its own card data (quantity counted), and how many NHI accepted.
+
+    ``on_time`` counts those confirmed within 24 hours of their clock's start; ``uploaded`` all
+    that were accepted. Opted-out orders stand apart, in neither number.
+    """
+
+    clinic_code: str
+    due: int
+    uploaded: int
+    on_time: int
+    opted_out: int
+
+    @property
+    def percent(self) -> float | None:
+        """The 24-hour rate in percent, None where no order is due."""
+        return None if self.due == 0 else round(100 * self.on_time / self.due, 1)
+
+
+def receipt_counts(connection: Connection) -> dict[str, int]:
+    """Receipts by state."""
+    rows = connection.execute(select(receipt.c.state, func.count()).group_by(receipt.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def record_counts(connection: Connection) -> dict[str, int]:
+    """Records by state."""
+    rows = connection.execute(select(record.c.state, func.count()).group_by(record.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def held_counts(connection: Connection) -> dict[str, int]:
+    """Held records by reason."""
+    rows = connection.execute(
+        select(record.c.held_reason, func.count())
+        .where(record.c.state == RecordState.HELD.value)
+        .group_by(record.c.held_reason)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def package_counts(connection: Connection) -> dict[str, int]:
+    """Packages by state."""
+    rows = connection.execute(select(package.c.state, func.count()).group_by(package.c.state))
+    return {row[0]: row[1] for row in rows}
+
+
+def on_time_count(connection: Connection) -> int:
+    """Living records that were accepted and confirmed before they were due."""
+    return connection.execute(
+        select(func.count()).where(
+            record.c.state == RecordState.ACCEPTED.value,
+            record.c.confirmed_at <= record.c.due_at,
+        )
+    ).scalar_one()
+
+
+def next_due_at(connection: Connection) -> datetime | None:
+    """When the first record that is not confirmed yet is due."""
+    found: datetime | None = connection.execute(
+        select(func.min(record.c.due_at)).where(
+            record.c.confirmed_at.is_(None),
+            record.c.state.in_([state.value for state in _UNCONFIRMED]),
+        )
+    ).scalar()
+    return found
+
+
+def has_open_receipts(connection: Connection) -> bool:
+    """Whether the pipeline still has something to read."""
+    return connection.execute(select(receipt.c.id).where(IS_STORED).limit(1)).first() is not None
+
+
+def living_records(connection: Connection) -> Sequence[AnyRow]:
+    """Records that are not superseded, with what a list shows of them."""
+    return connection.execute(
+        select(
+            record.c.id,
+            record.c.receipt_id,
+            record.c.place,
+            record.c.state,
+            record.c.held_reason,
+            record.c.order_code,
+            record.c.clinic_code,
+            record.c.lab_code,
+            record.c.due_at,
+            record.c.confirmed_at,
+            record.c.verdict_code,
+            record.c.verdict_fields,
+            record.c.findings,
+            record.c.version,
+        )
+        .where(record.c.state != RecordState.SUPERSEDED.value)
+        .order_by(record.c.receipt_id, record.c.id)
+    ).all()
+
+
+def quarantined_receipts(connection: Connection) -> Sequence[AnyRow]:
+    """Receipts that could not be read, without their bytes."""
+    return connection.execute(
+        select(
+            receipt.c.id,
+            receipt.c.source_id,
+            receipt.c.name,
+            receipt.c.error_code,
+            receipt.c.error_text,
+        )
+        .where(receipt.c.state == "quarantined")
+        .order_by(receipt.c.id)
+    ).all()
+
+
+def receipts_with_findings(connection: Connection) -> Iterator[tuple[int, str, list[Any]]]:
+    """Receipts of which a part could not be used: id, source, findings as stored."""
+    rows = connection.execute(
+        select(receipt.c.id, receipt.c.source_id, receipt.c.findings)
+        .where(receipt.c.findings != "[]")
+        .order_by(receipt.c.id)
+    )
+    for row in rows:
+        yield row.id, row.source_id, json.loads(row.findings)
+
+
+def clinic_rates(connection: Connection, in_scope: frozenset[str]) -> list[Rate]:
+    """The IC-card based 24-hour rate of each clinic whose visits are known.
+
+    ``in_scope`` are the order codes that count (SPEC114 table 3). Quantity is counted (seed S000:
+    總量), and an order counts once whatever versions its result had.
+    """
+    accepted: dict[tuple[int, str], bool] = {}
+    rows = connection.execute(
+        select(
+            record.c.visit_id, record.c.order_code, record.c.confirmed_at, record.c.due_at
+        ).where(
+            record.c.was_accepted,
+            record.c.visit_id.is_not(None),
+            record.c.state != RecordState.SUPERSEDED.value,
+        )
+    )
+    for row in rows:
+        on_time = row.confirmed_at is not None and row.confirmed_at <= row.due_at
+        key = (row.visit_id, row.order_code)
+        accepted[key] = accepted.get(key, False) or on_time
+    totals: dict[str, list[int]] = {}
+    for visit_id, visit in list_visits(connection):
+        total = totals.setdefault(visit.institution_code, [0, 0, 0, 0])
+        for order in visit.orders:
+            if order.order_code not in in_scope:
+                continue
+            quantity = int(order.quantity)
+            if order.upload_opted_out:
+                total[3] += quantity
+                continue
+            total[0] += quantity
+            if (visit_id, order.order_code) in accepted:
+                total[1] += quantity
+                total[2] += quantity if accepted[visit_id, order.order_code] else 0
+    return [Rate(code, *total) for code, total in sorted(totals.items())]
+
+
+_UNCONFIRMED = (
+    RecordState.HELD,
+    RecordState.READY,
+    RecordState.SEALED,
+    RecordState.INFLIGHT,
+    RecordState.UNKNOWN,
+    RecordState.REJECTED,
+)

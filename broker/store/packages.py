@@ -1,0 +1,295 @@
+"""Packages: frozen files, their serial numbers, each attempt written before it starts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, literal_column, select, update
+
+from broker.states import (
+    PACKAGE_TRANSITIONS,
+    PackageState,
+    RecordState,
+    require_transition,
+    sources_of,
+)
+from broker.store.records import move_records
+from broker.store.rows import AnyRow
+from broker.store.schema import attempt, file_serial, package, package_record, record
+from mapping.errors import LabbrokerError
+from mapping.record import UploadRecord, record_from_json, record_to_json
+
+LAST_SERIAL = 999
+IS_READY = record.c.state == literal_column("'ready'")
+
+
+class SerialsUsedUp(LabbrokerError):
+    code = "serials-used-up"
+    en = (
+        "Institution {institution} has used all {last} file numbers of {upload_on}.",
+        "Nothing more can be sent for it today; raise max_records_per_package so that fewer "
+        "files are needed.",
+    )
+    zh = (
+        "機構 {institution} 於 {upload_on} 的 {last} 個檔案流水號已用完。",
+        "今日無法再上傳；請調高 max_records_per_package 以減少檔案數。",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NewPackage:
+    stem: str
+    institution_code: str
+    upload_on: date
+    serial: int
+    sha256: str
+    sealed_at: datetime
+    records: Sequence[tuple[int, UploadRecord]]
+    """Record ids with the records as sealed (h16 stamped)."""
+
+
+def ready_records(
+    connection: Connection, institution_code: str, limit: int
+) -> Iterator[tuple[int, UploadRecord]]:
+    """Ready records of one uploader, earliest due first."""
+    rows = connection.execution_options(yield_per=500).execute(
+        select(record.c.id, record.c.body)
+        .where(IS_READY, record.c.uploader_code == institution_code)
+        .order_by(record.c.due_at, record.c.id)
+        .limit(limit)
+    )
+    for row in rows:
+        yield row.id, record_from_json(json.loads(row.body))
+
+
+def ready_overview(connection: Connection) -> Sequence[AnyRow]:
+    """For each uploader with ready records: code, count, oldest ready_at, earliest due_at."""
+    return connection.execute(
+        select(
+            record.c.uploader_code,
+            func.count().label("count"),
+            func.min(record.c.ready_at).label("ready_at"),
+            func.min(record.c.due_at).label("due_at"),
+        )
+        .where(IS_READY)
+        .group_by(record.c.uploader_code)
+    ).all()
+
+
+def next_serial(connection: Connection, institution_code: str, upload_on: date) -> int:
+    """The file number that the next package gets. Raises :class:`SerialsUsedUp`."""
+    last: int | None = connection.execute(
+        select(file_serial.c.last_serial).where(
+            file_serial.c.institution_code == institution_code,
+            file_serial.c.upload_on == upload_on,
+        )
+    ).scalar()
+    serial = (last or 0) + 1
+    if serial > LAST_SERIAL:
+        raise SerialsUsedUp(institution=institution_code, last=LAST_SERIAL, upload_on=upload_on)
+    return serial
+
+
+def insert_package(connection: Connection, new: NewPackage) -> int | None:
+    """Take the serial, the records and the package in one transaction.
+
+    None, with nothing changed, when the serial or one of the records was taken meanwhile.
+    """
+    if next_serial(connection, new.institution_code, new.upload_on) != new.serial:
+        return None
+    ids = [record_id for record_id, _ in new.records]
+    if _count_ready(connection, ids) != len(ids):
+        return None
+    if new.serial == 1:
+        connection.execute(
+            insert(file_serial).values(
+                institution_code=new.institution_code, upload_on=new.upload_on, last_serial=1
+            )
+        )
+    else:
+        connection.execute(
+            update(file_serial)
+            .where(
+                file_serial.c.institution_code == new.institution_code,
+                file_serial.c.upload_on == new.upload_on,
+            )
+            .values(last_serial=new.serial)
+        )
+    result = connection.execute(
+        insert(package).values(
+            stem=new.stem,
+            institution_code=new.institution_code,
+            upload_on=new.upload_on,
+            state=PackageState.SEALED.value,
+            record_count=len(ids),
+            sha256=new.sha256,
+            sealed_at=new.sealed_at,
+            next_at=new.sealed_at,
+        )
+    )
+    package_id = int(result.inserted_primary_key[0])  # type: ignore[index]
+    move_records(connection, ids, RecordState.SEALED, package_id=package_id)
+    for record_id, sealed in new.records:
+        connection.execute(
+            update(record)
+            .where(record.c.id == record_id)
+            .values(body=json.dumps(record_to_json(sealed), ensure_ascii=False))
+        )
+    connection.execute(
+        insert(package_record),
+        [
+            {"package_id": package_id, "record_id": record_id, "position": place, "active": True}
+            for place, record_id in enumerate(ids, start=1)
+        ],
+    )
+    return package_id
+
+
+def _count_ready(connection: Connection, ids: Sequence[int]) -> int:
+    total = 0
+    for start in range(0, len(ids), 500):
+        total += connection.execute(
+            select(func.count()).where(record.c.id.in_(ids[start : start + 500]), IS_READY)
+        ).scalar_one()
+    return total
+
+
+def move_package(
+    connection: Connection, package_id: int, after: PackageState, **values: Any
+) -> None:
+    """Move a package along the table; raises ``ForbiddenTransition`` where it may not."""
+    allowed = [state.value for state in sources_of(PACKAGE_TRANSITIONS, after)]
+    count = connection.execute(
+        update(package)
+        .where(package.c.id == package_id, package.c.state.in_(allowed))
+        .values(state=after.value, **values)
+    ).rowcount
+    if count != 1:
+        before = connection.execute(
+            select(package.c.state).where(package.c.id == package_id)
+        ).scalar_one()
+        require_transition(PACKAGE_TRANSITIONS, PackageState(before), after)
+
+
+def move_package_records(
+    connection: Connection, of_package: int, after: RecordState, **values: Any
+) -> None:
+    """Move all records that a package still stands for."""
+    move_records(connection, active_records(connection, of_package), after, **values)
+
+
+def active_records(connection: Connection, package_id: int) -> list[int]:
+    """The records that the package stands for, in its order."""
+    return list(
+        connection.execute(
+            select(package_record.c.record_id)
+            .where(package_record.c.package_id == package_id, package_record.c.active)
+            .order_by(package_record.c.position)
+        ).scalars()
+    )
+
+
+def release_records(connection: Connection, package_id: int) -> None:
+    """The package stands for its records no more: they may be sealed anew. It stays as history."""
+    connection.execute(
+        update(package_record).where(package_record.c.package_id == package_id).values(active=False)
+    )
+
+
+def retire_package(connection: Connection, package_id: int) -> None:
+    """Its date has passed: its records are sealed anew, it stays as history."""
+    move_package_records(connection, package_id, RecordState.READY, package_id=None)
+    release_records(connection, package_id)
+    move_package(connection, package_id, PackageState.STALE, next_at=None)
+
+
+def look_again_at(connection: Connection, package_id: int, at: datetime, **values: Any) -> None:
+    """The package wants something done at ``at``; its state stays."""
+    connection.execute(
+        update(package).where(package.c.id == package_id).values(next_at=at, **values)
+    )
+
+
+def get_package(connection: Connection, package_id: int) -> AnyRow:
+    """One package."""
+    return connection.execute(select(package).where(package.c.id == package_id)).one()
+
+
+def due_packages(connection: Connection, now: datetime) -> Sequence[AnyRow]:
+    """Packages that want something done now: send, ask, fetch. The earliest due records first."""
+    earliest = (
+        select(func.min(record.c.due_at))
+        .where(record.c.package_id == package.c.id)
+        .scalar_subquery()
+    )
+    return connection.execute(
+        select(package).where(_IS_OPEN, package.c.next_at <= now).order_by(earliest, package.c.id)
+    ).all()
+
+
+def next_package_at(connection: Connection) -> datetime | None:
+    """When the next package wants something done."""
+    found: datetime | None = connection.execute(
+        select(func.min(package.c.next_at)).where(_IS_OPEN)
+    ).scalar()
+    return found
+
+
+_IS_OPEN = package.c.state.in_(
+    [
+        literal_column(f"'{state}'")
+        for state in ("sealed", "claimed", "inflight", "submitted", "unknown")
+    ]
+)
+
+
+def open_attempt(connection: Connection, package_id: int, kind: str, started_at: datetime) -> int:
+    """Write the intent: it is durable before anything is sent. Returns the attempt's id."""
+    result = connection.execute(
+        insert(attempt).values(package_id=package_id, kind=kind, started_at=started_at)
+    )
+    return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+def close_attempt(
+    connection: Connection,
+    attempt_id: int,
+    ended_at: datetime,
+    outcome: str,
+    error_code: str = "",
+    raw_answer: bytes = b"",
+) -> None:
+    """Write what came of it, with the raw answer as evidence."""
+    connection.execute(
+        update(attempt)
+        .where(attempt.c.id == attempt_id)
+        .values(ended_at=ended_at, outcome=outcome, error_code=error_code, raw_answer=raw_answer)
+    )
+
+
+def recover_packages(connection: Connection, now: datetime) -> tuple[int, int]:
+    """After a crash: claimed is safe to take over, inflight is not.
+
+    Returns how many went back to sealed and how many became unknown.
+    """
+    claimed = connection.execute(
+        select(package.c.id).where(package.c.state == PackageState.CLAIMED.value)
+    ).scalars()
+    released = list(claimed)
+    for package_id in released:
+        move_package(connection, package_id, PackageState.SEALED, claimed_by="", next_at=now)
+    inflight = list(
+        connection.execute(
+            select(package.c.id).where(package.c.state == PackageState.INFLIGHT.value)
+        ).scalars()
+    )
+    for package_id in inflight:
+        move_package(
+            connection, package_id, PackageState.UNKNOWN, next_at=now, error_code="interrupted"
+        )
+        move_package_records(connection, package_id, RecordState.UNKNOWN)
+    return len(released), len(inflight)

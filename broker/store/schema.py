@@ -1,0 +1,220 @@
+"""The tables. Raw bytes stay as received; instants are microseconds since 1970 UTC.
+
+``receipt`` what came in · ``visit`` what the clinic ordered · ``record`` one order's result on its
+way to NHI · ``package`` frozen ZIPs · ``attempt`` each send, written before it starts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+from sqlalchemy.engine import Dialect
+
+SCHEMA_VERSION = 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as integer microseconds so that it sorts and never drifts."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", String, nullable=False),
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("door", String, nullable=False),
+    Column("media", String, nullable=False),
+    Column("control_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("sha256", LargeBinary(32), nullable=False),
+    # source + control id + bytes, hashed: analysers count from 1 each morning, so the control id
+    # alone says nothing.
+    Column("identity", LargeBinary(16), nullable=False, unique=True),
+    Column("received_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("acknowledgement", String, nullable=False),
+    Column("error_code", String, nullable=False, server_default=""),
+    Column("error_text", String, nullable=False, server_default=""),
+    Column("content", String, nullable=False, server_default=""),
+    Column("repeats", Integer, nullable=False, server_default="0"),
+    Column("findings", Text, nullable=False, server_default="[]"),
+    # Last, so that lists never read through the pages of a large body.
+    Column("raw", LargeBinary, nullable=False),
+)
+Index("receipt_open", receipt.c.id, sqlite_where=receipt.c.state == "stored")
+Index("receipt_quarantined", receipt.c.id, sqlite_where=receipt.c.state == "quarantined")
+
+visit = Table(
+    "visit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("institution_code", String(10), nullable=False),
+    Column("national_id", String(10), nullable=False),
+    Column("card_at", Instant, nullable=False),
+    Column("visit_type", String(2), nullable=False),
+    Column("visit_serial", String(4), nullable=False),
+    Column("visit_on", Date, nullable=False),
+    Column("body", Text, nullable=False),
+    Index(
+        "visit_key",
+        "institution_code",
+        "national_id",
+        "card_at",
+        "visit_type",
+        "visit_serial",
+        unique=True,
+    ),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    # Which result of the receipt this is; a replay of the receipt finds the same row again.
+    Column("slot", String, nullable=False),
+    Column("place", String, nullable=False),
+    Column("order_identity", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("held_reason", String, nullable=False, server_default=""),
+    Column("uploader_code", String, nullable=False, server_default=""),
+    Column("clinic_code", String, nullable=False, server_default=""),
+    Column("lab_code", String, nullable=False, server_default=""),
+    Column("order_code", String, nullable=False, server_default=""),
+    Column("national_id", String, nullable=False, server_default=""),
+    Column("visit_id", ForeignKey("visit.id")),
+    Column("clock_started_at", Instant),
+    Column("due_at", Instant),
+    Column("ready_at", Instant),
+    # The first confirmed upload of the order fixes the time that counts.
+    Column("confirmed_at", Instant),
+    Column("checked_at", Instant),
+    Column("package_id", ForeignKey("package.id")),
+    Column("verdict_code", String, nullable=False, server_default=""),
+    Column("verdict_fields", String, nullable=False, server_default=""),
+    # A digest of the twelve values by which NHI replaces an earlier upload of the order.
+    Column("correction_key", String, nullable=False, server_default=""),
+    # Some version of the order was accepted: its key is frozen and its first time counts.
+    Column("was_accepted", Boolean, nullable=False, server_default=text("0")),
+    Column("findings", Text, nullable=False, server_default="[]"),
+    Column("body", Text, nullable=False, server_default=""),
+    Index("record_slot", "receipt_id", "slot", unique=True),
+    Index("record_identity", "order_identity", "version"),
+    Index("record_package", "package_id"),
+    Index("record_correction", "correction_key"),
+)
+Index("record_ready", record.c.due_at, sqlite_where=record.c.state == "ready")
+Index(
+    "record_unmatched",
+    record.c.clinic_code,
+    record.c.national_id,
+    sqlite_where=record.c.held_reason == "unmatched",
+)
+Index("record_state", record.c.state, record.c.held_reason)
+
+file_serial = Table(
+    "file_serial",
+    metadata,
+    Column("institution_code", String(10), primary_key=True),
+    Column("upload_on", Date, primary_key=True),
+    Column("last_serial", Integer, nullable=False),
+)
+
+package = Table(
+    "package",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stem", String(20), nullable=False, unique=True),
+    Column("institution_code", String(10), nullable=False),
+    Column("upload_on", Date, nullable=False),
+    Column("state", String, nullable=False),
+    Column("record_count", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("sealed_at", Instant, nullable=False),
+    Column("claimed_by", String, nullable=False, server_default=""),
+    Column("sent_at", Instant),
+    Column("receipt_number", String, nullable=False, server_default=""),
+    Column("confirmed_at", Instant),
+    Column("checked_at", Instant),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", Instant),
+    Column("absences", Integer, nullable=False, server_default="0"),
+    Column("error_code", String, nullable=False, server_default=""),
+    Column("error_text", String, nullable=False, server_default=""),
+    Column("raw_verdict", LargeBinary),
+)
+Index(
+    "package_open",
+    package.c.next_at,
+    sqlite_where=package.c.state.in_(("sealed", "claimed", "inflight", "submitted", "unknown")),
+)
+
+package_record = Table(
+    "package_record",
+    metadata,
+    Column("package_id", ForeignKey("package.id"), primary_key=True),
+    Column("record_id", ForeignKey("record.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+# No record is in two packages that could both be sent.
+Index(
+    "package_record_once",
+    package_record.c.record_id,
+    unique=True,
+    sqlite_where=text("active = 1"),
+    postgresql_where=text("active"),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("package_id", ForeignKey("package.id"), nullable=False, index=True),
+    Column("kind", String, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String, nullable=False, server_default=""),
+    Column("error_code", String, nullable=False, server_default=""),
+    Column("raw_answer", LargeBinary, nullable=False, server_default=text("x''")),
+)

@@ -1,0 +1,148 @@
+"""What the gateway said of a package: when it took it, and what its check report says of each
+record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, update
+
+from broker.states import PackageState, RecordState
+from broker.store.packages import active_records, look_again_at, move_package
+from broker.store.records import move_records, release_waiting
+from broker.store.schema import package_record, record
+from mapping.record import UploadRecord, record_from_json
+from mapping.verdict import CheckedRecord, CheckReport
+
+# Printed values are cut, so a printed value matches when the record's begins with it.
+_IDENTIFYING = ("h15", "h9", "h10", "h5", "h7", "h20", "h16")
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictCounts:
+    accepted: int
+    rejected: int
+    unread: int
+    """Records that the reports did not name: they stay *checking* and the verdict is asked for
+    again."""
+    released: int
+
+
+def confirm_records(connection: Connection, package_id: int, confirmed_at: datetime) -> None:
+    """The gateway took the package; the first time that it took an order is the one that counts."""
+    ids = active_records(connection, package_id)
+    move_records(connection, ids, RecordState.CHECKING)
+    for start in range(0, len(ids), 500):
+        connection.execute(
+            update(record)
+            .where(record.c.id.in_(ids[start : start + 500]), record.c.confirmed_at.is_(None))
+            .values(confirmed_at=confirmed_at)
+        )
+
+
+def store_verdict(
+    connection: Connection,
+    package_id: int,
+    raw: bytes,
+    reports: Sequence[CheckReport],
+    now: datetime,
+    poll: timedelta,
+) -> VerdictCounts:
+    """Move each record that the reports name; keep the raw report."""
+    rows = connection.execute(
+        select(record.c.id, record.c.body, record.c.order_identity, record.c.was_accepted)
+        .join(package_record, package_record.c.record_id == record.c.id)
+        .where(
+            package_record.c.package_id == package_id,
+            package_record.c.active,
+            record.c.state == RecordState.CHECKING.value,
+        )
+        .order_by(package_record.c.position)
+    ).all()
+    checked = _CheckedIndex(reports)
+    accepted: list[int] = []
+    rejected = 0
+    identities = []
+    for row in rows:
+        item = record_from_json(json.loads(row.body))
+        faults = checked.errors_of(item)
+        if faults:
+            rejected += 1
+            move_records(
+                connection,
+                [row.id],
+                RecordState.REJECTED,
+                checked_at=now,
+                verdict_code=",".join(dict.fromkeys(fault.error_code for fault in faults)),
+                verdict_fields=",".join(
+                    dict.fromkeys(tag for fault in faults for tag in fault.flagged)
+                ),
+                **({} if row.was_accepted else {"confirmed_at": None}),
+            )
+        elif checked.is_accepted(item):
+            accepted.append(row.id)
+        else:
+            continue
+        identities.append(row.order_identity)
+    _accept(connection, accepted, now)
+    unread = len(rows) - len(accepted) - rejected
+    if unread:
+        look_again_at(connection, package_id, now + poll, raw_verdict=raw, error_code="unread")
+    else:
+        move_package(
+            connection,
+            package_id,
+            PackageState.CHECKED,
+            raw_verdict=raw,
+            checked_at=now,
+            next_at=None,
+        )
+    return VerdictCounts(len(accepted), rejected, unread, release_waiting(connection, identities))
+
+
+def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    move_records(connection, ids, RecordState.ACCEPTED, checked_at=now, was_accepted=True)
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        newer = select(record.c.order_identity, record.c.version).where(record.c.id.in_(part))
+        for identity, version in connection.execute(newer).all():
+            if identity:
+                older = connection.execute(
+                    select(record.c.id).where(
+                        record.c.order_identity == identity,
+                        record.c.version < version,
+                        record.c.state == RecordState.ACCEPTED.value,
+                    )
+                ).scalars()
+                move_records(connection, list(older), RecordState.SUPERSEDED)
+
+
+class _CheckedIndex:
+    """The reports' records by order code, compared by their printed values."""
+
+    def __init__(self, reports: Iterable[CheckReport]) -> None:
+        self._by_code: dict[str, list[CheckedRecord]] = {}
+        for report in reports:
+            for item in report.records:
+                self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
+
+    def errors_of(self, item: UploadRecord) -> list[CheckedRecord]:
+        return [checked for checked in self._named(item) if checked.error_code]
+
+    def is_accepted(self, item: UploadRecord) -> bool:
+        return any(not checked.error_code for checked in self._named(item))
+
+    def _named(self, item: UploadRecord) -> list[CheckedRecord]:
+        # A bad order code is printed as it was sent, so it is found under its own text too.
+        return [
+            checked
+            for checked in self._by_code.get(item.value("h15"), ())
+            if all(
+                item.value(tag).startswith(checked.values[tag])
+                for tag in _IDENTIFYING
+                if checked.values.get(tag)
+            )
+        ]

@@ -1,0 +1,192 @@
+"""The one writer: a thread that commits whatever has gathered, in groups.
+
+Receipts take the short way (one statement for a whole group); everything else is a *job*, a
+function of the connection, in a savepoint of its own so that one that fails costs no other.
+Nobody is told of success before the commit returned. After an I/O error the writer stops for
+good: a later sync that succeeds proves nothing about the pages that were lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from adapters.ports.intake import StorageUnavailable
+from broker.store.receipts import ReceiptAppender, ReceiptRow, StoredReceipt
+
+T = TypeVar("T")
+
+ReceiptDone = Callable[[StoredReceipt | StorageUnavailable], None]
+
+
+@dataclass(slots=True)
+class _Job(Generic[T]):
+    work: Callable[[Connection], T]
+    future: asyncio.Future[T]
+
+
+class Writer:
+    """Owns the write connection. All methods belong to the event loop's thread.
+
+    ``on_failure`` is called once, on the loop, when an I/O error has ended the writer.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        on_failure: Callable[[], None] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._loop = loop
+        self._on_failure = on_failure
+        self._wake = threading.Condition()
+        self._receipts: list[tuple[ReceiptRow, ReceiptDone]] = []
+        self._jobs: list[_Job[object]] = []
+        self._notify_due = False
+        self._closing = False
+        self.failed = False
+        with engine.begin() as connection:
+            self._appender = ReceiptAppender(connection)
+        self._thread = threading.Thread(target=self._run, name="labbroker-writer", daemon=True)
+        self._thread.start()
+
+    def append(self, row: ReceiptRow, done: ReceiptDone) -> None:
+        """Store a receipt; ``done`` is called on the loop after its commit returned or failed."""
+        if self.failed or self._closing:
+            self._loop.call_soon(done, StorageUnavailable(reason="the store is stopped"))
+            return
+        self._receipts.append((row, done))
+        self._schedule()
+
+    def write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Run ``work`` in the next group; the future is done after the commit returned."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self.failed or self._closing:
+            future.set_exception(StorageUnavailable(reason="the store is stopped"))
+            return future
+        self._jobs.append(_Job(work, future))  # type: ignore[arg-type]
+        self._schedule()
+        return future
+
+    def call_on_loop(self, function: Callable[[], None]) -> None:
+        """For jobs, which run on the writer's thread: call ``function`` on the event loop."""
+        self._call(function)
+
+    @property
+    def pending(self) -> int:
+        """Receipts that wait for their commit."""
+        return len(self._receipts)
+
+    def close(self) -> None:
+        """Commit what has gathered, stop the thread, close the connection."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._engine.dispose()
+
+    def _schedule(self) -> None:
+        # One wake-up a turn of the loop, so that all that arrived in it shares a commit.
+        if not self._notify_due:
+            self._notify_due = True
+            self._loop.call_soon(self._notify)
+
+    def _notify(self) -> None:
+        self._notify_due = False
+        with self._wake:
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                while not (self._receipts or self._jobs or self._closing):
+                    self._wake.wait()
+                receipts, self._receipts = self._receipts, []
+                jobs, self._jobs = self._jobs, []
+            if not receipts and not jobs:
+                return
+            self._commit(receipts, jobs)
+
+    def _commit(
+        self, receipts: list[tuple[ReceiptRow, ReceiptDone]], jobs: list[_Job[object]]
+    ) -> None:
+        stored: list[StoredReceipt] = []
+        outcomes: list[tuple[object, BaseException | None]] = []
+        try:
+            if self.failed:
+                raise StorageUnavailable(reason="the store is stopped")
+            with self._engine.begin() as connection:
+                stored = self._appender.append(connection, [row for row, _ in receipts])
+                outcomes = [_attempt(connection, job) for job in jobs]
+        except (DBAPIError, OSError, StorageUnavailable) as error:
+            self._refuse(receipts, jobs, error)
+            return
+        self._call(_settle, receipts, stored, jobs, outcomes)
+
+    def _refuse(
+        self,
+        receipts: list[tuple[ReceiptRow, ReceiptDone]],
+        jobs: list[_Job[object]],
+        error: Exception,
+    ) -> None:
+        full = _result_code(error) == sqlite3.SQLITE_FULL
+        if not full and not self.failed:
+            self.failed = True
+            if self._on_failure:
+                self._call(self._on_failure)
+        self._appender.reset()
+        refusal = StorageUnavailable(reason="the disk is full" if full else "an I/O error")
+        outcomes: list[tuple[object, BaseException | None]] = [(None, refusal) for _ in jobs]
+        self._call(_settle, receipts, [refusal] * len(receipts), jobs, outcomes)
+
+    def _call(self, function: Callable[..., None], *arguments: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:
+            # The loop is gone: nobody waits any more, and what was committed stays committed.
+            return
+
+
+def _attempt(connection: Connection, job: _Job[object]) -> tuple[object, BaseException | None]:
+    savepoint = connection.begin_nested()
+    try:
+        result = job.work(connection)
+    except OperationalError:
+        raise  # The disk, not the work: the whole group fails.
+    except Exception as error:  # noqa: BLE001 - handed to the one who asked for the work
+        savepoint.rollback()
+        return None, error
+    savepoint.commit()
+    return result, None
+
+
+def _result_code(error: Exception) -> int | None:
+    """SQLite's primary result code, where the driver tells it."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "result", None)
+    return None if code is None else int(code) & 0xFF
+
+
+def _settle(
+    receipts: list[tuple[ReceiptRow, ReceiptDone]],
+    stored: list[StoredReceipt | StorageUnavailable],
+    jobs: list[_Job[object]],
+    outcomes: list[tuple[object, BaseException | None]],
+) -> None:
+    for (_, done), result in zip(receipts, stored, strict=True):
+        done(result)
+    for job, (value, error) in zip(jobs, outcomes, strict=True):
+        if job.future.cancelled():
+            continue
+        if error is None:
+            job.future.set_result(value)
+        else:
+            job.future.set_exception(error)
