@@ -117,7 +117,7 @@ def test_a_value_of_the_right_shape_passes(event: str, field: str, value: object
 
 def test_a_time_is_written_as_iso_8601() -> None:
     at = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    shown = redact_event("record.ready", {"due_at": at})[1]
+    shown = redact_event("package.sealed", {"due_at": at})[1]
     assert shown == {"due_at": "2026-01-02T03:04:00+00:00"}
 
 

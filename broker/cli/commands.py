@@ -1,0 +1,51 @@
+"""The commands of ``labbroker``: one line each.
+
+A command is a module of this package with ``add_parser(subparsers) -> None`` and
+``run(arguments) -> int`` (the exit code). ``arguments.language`` is ``en`` or ``zh``. Modules are
+imported only when their command is asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from mapping.errors import Language
+
+if TYPE_CHECKING:
+    Subparsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class CommandModule(Protocol):
+    """What a module of a command offers."""
+
+    def add_parser(self, subparsers: Subparsers) -> None:
+        """Add the command's parser under the command's name."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Do it; raise :class:`mapping.errors.LabbrokerError` for what a person can repair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``en`` and ``zh`` are the lines in ``labbroker --help``."""
+
+    name: str
+    en: str
+    zh: str
+
+    def summary(self, language: Language) -> str:
+        return self.zh if language == "zh" else self.en
+
+    def module(self) -> CommandModule:
+        """The module ``broker.cli.<name>``, imported now."""
+        return cast(CommandModule, import_module(f"broker.cli.{self.name}"))
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("check", "say what files hold and what is wrong in them", "檢查檔案內容並列出問題"),
+    Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
+    Command("version", "say which version this is", "顯示版本"),
+)
