@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mapping.agreements import find_agreement
-from mapping.convert import convert
-from mapping.match import MatchOutcome, match_visit
-from mapping.order_identity import order_identity
-
 from broker.deadline import clock_start, due_at
 from broker.states import HeldReason
+from mapping.agreements import find_agreement, parties_of
 from mapping.codes import OrderResult, split_orders
+from mapping.convert import convert
 from mapping.finding import Finding, Severity
+from mapping.match import match_visit
 from mapping.moment import TAIPEI
+from mapping.order_identity import order_identity
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import UploadRecord
 from mapping.report import LabReport, ReportStatus
@@ -45,6 +44,7 @@ class Draft:
     held_reason: HeldReason | None = None
     findings: tuple[Finding, ...] = ()
     record: UploadRecord | None = None
+    order: OrderResult | None = None
     clock_started_at: datetime | None = None
     due_at: datetime | None = None
     cancelled: bool = False
@@ -73,39 +73,12 @@ class Drafting:
             for order in split.orders:
                 slot = f"{number}/{order.order_code}"
                 drafts.append(self._draft(slot, report, order, profile, received_at, visits_of))
-            drafts += self._left_over(number, report, split.findings, profile, received_at)
-        return drafts
-
-    def _left_over(
-        self,
-        number: int,
-        report: LabReport,
-        findings: tuple[Finding, ...],
-        profile: SourceProfile,
-        received_at: datetime,
-    ) -> list[Draft]:
-        """Lines that belong to no order yet: held, so that a person sees them."""
-        held: dict[HeldReason, list[Finding]] = {}
-        for finding in findings:
-            reason = _LEFT_OVER.get(finding.code)
-            if reason is not None:
-                held.setdefault(reason, []).append(finding)
-        return [
-            Draft(
-                slot=f"{number}/{reason.value}",
-                place=report.place,
-                order_identity="",
-                order_code="",
-                lab_code=report.lab_code or profile.lab_code,
-                clinic_code=report.clinic_code or profile.clinic_code,
-                national_id=report.patient.national_id,
-                held_reason=reason,
-                findings=tuple(group),
-                clock_started_at=received_at,
-                due_at=due_at(received_at),
+            unmapped = tuple(
+                finding for finding in split.findings if finding.code in _HOLDS_AS_UNMAPPED
             )
-            for reason, group in held.items()
-        ]
+            if unmapped:
+                drafts.append(_unmapped(number, report, unmapped, profile, received_at))
+        return drafts
 
     def _draft(
         self,
@@ -116,15 +89,16 @@ class Drafting:
         received_at: datetime,
         visits_of: VisitLookup,
     ) -> Draft:
-        lab_code = report.lab_code or profile.lab_code
-        clinic_code = report.clinic_code or profile.clinic_code
+        parties = parties_of(report, profile)
+        lab_code, clinic_code = parties.lab_code, parties.clinic_code
         national_id = report.patient.national_id
+        identity = order_identity(report, order.order_code, lab_code, clinic_code)
 
         def held(reason: HeldReason, *findings: Finding, visit_id: int | None = None) -> Draft:
             return Draft(
                 slot=slot,
                 place=report.place,
-                order_identity=order_identity(report, order, lab_code, clinic_code),
+                order_identity=identity,
                 order_code=order.order_code,
                 lab_code=lab_code,
                 clinic_code=clinic_code,
@@ -146,11 +120,10 @@ class Drafting:
             )
         visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
         match = match_visit(report, order.order_code, clinic_code, [visit for _, visit in visits])
-        if match.outcome is not MatchOutcome.MATCHED or match.visit is None:
-            reasons = tuple(Finding(reason.value, place=report.place) for reason in match.reasons)
-            return held(HeldReason.UNMATCHED, *reasons)
+        if match.visit is None or match.order is None:
+            return held(HeldReason.UNMATCHED, *match.findings(report.place, order.order_code))
         visit_id = next(known for known, visit in visits if visit is match.visit)
-        if match.order is not None and match.order.upload_opted_out:
+        if match.order.upload_opted_out:
             return held(
                 HeldReason.OPTED_OUT, Finding("opted-out", place=report.place), visit_id=visit_id
             )
@@ -178,7 +151,7 @@ class Drafting:
         return Draft(
             slot=slot,
             place=report.place,
-            order_identity=order_identity(report, order, lab_code, clinic_code),
+            order_identity=identity,
             order_code=order.order_code,
             lab_code=lab_code,
             clinic_code=clinic_code,
@@ -188,12 +161,34 @@ class Drafting:
             held_reason=HeldReason.INVALID if blocked else None,
             findings=findings,
             record=conversion.record,
+            order=order,
             clock_started_at=started_at,
             due_at=due_at(started_at),
         )
 
 
-_LEFT_OVER = {
-    "unmapped-code": HeldReason.UNMAPPED,
-    "not-final": HeldReason.WAITING_FINAL,
-}
+def _unmapped(
+    number: int,
+    report: LabReport,
+    findings: tuple[Finding, ...],
+    profile: SourceProfile,
+    received_at: datetime,
+) -> Draft:
+    """Lines that belong to no order yet: held, so that a person sees them."""
+    parties = parties_of(report, profile)
+    return Draft(
+        slot=f"{number}/{HeldReason.UNMAPPED.value}",
+        place=report.place,
+        order_identity="",
+        order_code="",
+        lab_code=parties.lab_code,
+        clinic_code=parties.clinic_code,
+        national_id=report.patient.national_id,
+        held_reason=HeldReason.UNMAPPED,
+        findings=findings,
+        clock_started_at=received_at,
+        due_at=due_at(received_at),
+    )
+
+
+_HOLDS_AS_UNMAPPED = frozenset({"unmapped-code", "unmapped-item"})

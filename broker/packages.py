@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 
-from mapping.convert import stamp_upload_time
-from mapping.package_file import package_stem, verify_package, write_package
 from sqlalchemy import Engine
 
 from broker.store.packages import NewPackage, insert_package, next_serial, ready_records
 from broker.store.writer import Writer
+from mapping.convert import stamp_upload_time
 from mapping.moment import TAIPEI
+from mapping.package_file import verify_package, write_package
+from mapping.package_name import package_stem
 from mapping.record import UploadRecord
 
 
@@ -87,7 +88,7 @@ def write_package_file(path: Path, stem: str, records: Callable[[], Iterator[Upl
     """Write, sync, read back and compare one package file. Returns its SHA-256, hex.
 
     ``records`` is called twice: once to write, once to compare. Streams: memory does not grow
-    with the count. Raises ``PackageCorrupt`` when what is on disk is not what was meant.
+    with the count. Raises ``PackageDiffers`` when what is on disk is not what was meant.
     """
     partial = path.with_suffix(".part")
     with partial.open("w+b") as file:
@@ -95,7 +96,7 @@ def write_package_file(path: Path, stem: str, records: Callable[[], Iterator[Upl
         file.flush()
         os.fsync(file.fileno())
         file.seek(0)
-        verify_package(file, stem, records())
+        verify_package(file, records(), stem)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     partial.replace(path)

@@ -86,6 +86,14 @@ def next_due_at(connection: Connection) -> datetime | None:
     return found
 
 
+def oldest_open_receipt_at(connection: Connection) -> datetime | None:
+    """When the oldest receipt came that the pipeline has not read yet."""
+    found: datetime | None = connection.execute(
+        select(receipt.c.received_at).where(IS_STORED).order_by(receipt.c.id).limit(1)
+    ).scalar()
+    return found
+
+
 def has_open_receipts(connection: Connection) -> bool:
     """Whether the pipeline still has something to read."""
     return connection.execute(select(receipt.c.id).where(IS_STORED).limit(1)).first() is not None

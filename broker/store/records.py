@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from mapping.merge import merge_order
 from sqlalchemy import Connection, insert, select, update
 
 from broker.drafting import Draft
@@ -25,6 +24,7 @@ from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
 from broker.store.schema import record
 from mapping.finding import Finding, Severity
+from mapping.merge import merge_order, withdrawn_numbers
 from mapping.record import UploadRecord, correction_key, record_from_json, record_to_json
 
 CheckRecord = Callable[[UploadRecord], tuple[Finding, ...]]
@@ -83,7 +83,7 @@ def _store_draft(
     check: CheckRecord,
 ) -> RecordState:
     key = correction_digest(draft.record) if draft.record else ""
-    previous = _previous(connection, chain_key(draft.order_identity), key, row_id)
+    previous = _previous(connection, draft.order_identity, key, row_id)
     version = 1
     state = RecordState.HELD if draft.held_reason else RecordState.READY
     frozen = False
@@ -110,7 +110,7 @@ def _store_draft(
         "receipt_id": receipt_id,
         "slot": draft.slot,
         "place": draft.place,
-        "order_identity": chain_key(draft.order_identity),
+        "order_identity": draft.order_identity,
         "version": version,
         "state": state.value,
         "held_reason": draft.held_reason.value if draft.held_reason else "",
@@ -157,7 +157,8 @@ def _follow(
         return replace(draft, held_reason=HeldReason.WAITING_VERDICT), RecordState.HELD
     if state is not RecordState.READY:
         return draft, state
-    merged = merge_order(earlier, draft.record)
+    withdrawn = withdrawn_numbers(earlier, draft.order) if draft.order else ()
+    merged = merge_order(earlier, draft.record, withdrawn)
     if not frozen:
         # NHI has accepted nothing of this order, so its key may still be put right.
         merged = UploadRecord(draft.record.header, merged.rows)
@@ -213,11 +214,6 @@ def release_waiting(connection: Connection, order_identities: Sequence[str]) -> 
         .distinct()
     ).all()
     return sum(replay_receipt(connection, row.receipt_id) for row in rows)
-
-
-def chain_key(identity: str) -> str:
-    """The identity of an order as stored: a digest, since it is made of a patient's id."""
-    return hashlib.sha256(identity.encode()).hexdigest()[:32] if identity else ""
 
 
 def correction_digest(item: UploadRecord) -> str:

@@ -1,0 +1,69 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: for supervisors, load balancers and Prometheus.
+
+Nothing here names a patient: counts, ages and states only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from aiohttp import web
+from sqlalchemy import Engine
+
+from broker.store.overview import (
+    held_counts,
+    next_due_at,
+    oldest_open_receipt_at,
+    package_counts,
+    receipt_counts,
+    record_counts,
+)
+
+Readiness = Callable[[], Mapping[str, bool]]
+
+
+def health_routes(
+    reader: Engine, readiness: Readiness, clock: Callable[[], datetime]
+) -> list[web.RouteDef]:
+    """The three routes. ``readiness`` tells for each part of the service whether it works."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        parts = dict(readiness())
+        status = 200 if all(parts.values()) else 503
+        return web.Response(
+            status=status, text=json.dumps(parts) + "\n", content_type="application/json"
+        )
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text=render_metrics(reader, clock()), content_type="text/plain")
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
+
+
+def render_metrics(reader: Engine, now: datetime) -> str:
+    """The metrics in Prometheus' text form."""
+    with reader.connect() as connection:
+        counts = (
+            ("labbroker_receipts", "state", receipt_counts(connection)),
+            ("labbroker_records", "state", record_counts(connection)),
+            ("labbroker_records_held", "reason", held_counts(connection)),
+            ("labbroker_packages", "state", package_counts(connection)),
+        )
+        due = next_due_at(connection)
+        oldest = oldest_open_receipt_at(connection)
+    lines: list[str] = []
+    for name, label, values in counts:
+        lines.append(f"# TYPE {name} gauge")
+        lines += [f'{name}{{{label}="{key}"}} {count}' for key, count in sorted(values.items())]
+    for name, seconds in (
+        ("labbroker_deadline_remaining_seconds", due and (due - now).total_seconds()),
+        ("labbroker_oldest_unread_seconds", oldest and (now - oldest).total_seconds()),
+    ):
+        if seconds is not None:
+            lines += [f"# TYPE {name} gauge", f"{name} {seconds:.0f}"]
+    return "\n".join(lines) + "\n"
