@@ -23,7 +23,10 @@ class CheckedRecord:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """``accepted`` tells which of the two reports (檢核正確 / 檢核錯誤) this is."""
+    """``accepted`` tells which of the two reports (檢核正確 / 檢核錯誤) this is.
+
+    ``unknown_lines`` are printed lines that belong to no record, kept for a person.
+    """
 
     institution_code: str
     uploaded_on: str
@@ -31,3 +34,4 @@ class CheckReport:
     receipt_number: str
     records: tuple[CheckedRecord, ...]
     unknown_lines: tuple[str, ...] = ()
+    accepted: bool = False

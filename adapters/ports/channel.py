@@ -55,6 +55,21 @@ class NotDelivered(LabbrokerError):
     zh = ("無法連線至上傳閘道（{reason}）。", "請檢查網路；系統會自動重試。")
 
 
+class CredentialUnusable(NotDelivered):
+    """The credential could not sign, or the gateway did not let it in; no byte of the package
+    was sent."""
+
+    code = "credential-unusable"
+    en = (
+        "The credential of {institution} could not be used: {reason}.",
+        "Check the card or key, its certificate and its institution, then try again.",
+    )
+    zh = (
+        "{institution} 的憑證無法使用：{reason}。",
+        "請檢查卡片或金鑰、憑證及其醫事機構代碼後再試。",
+    )
+
+
 class RefusedByGateway(LabbrokerError):
     """The gateway read the package and said no: do not resend unchanged."""
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-
 DOCUMENTED_PASSWORD = "A123456789"  # noqa: S105  a made-up id, printed in the reference
 
 

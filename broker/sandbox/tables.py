@@ -8,8 +8,8 @@ from functools import cache
 from importlib import resources
 
 TEXT_FIELDS = frozenset(
-    "h22 r2 r3 r4 r5 r6-1 r6-2 r7 r8-1 r8-2 r8-3 r8-4 r8-5 r8-6 r8-7 r8-8 r8-9 r11".split()
-)
+    ("h22", "r2", "r3", "r4", "r5", "r6-1", "r6-2", "r7", "r11", "r8-1", "r8-2", "r8-3", "r8-4")
+) | frozenset(("r8-5", "r8-6", "r8-7", "r8-8", "r8-9"))
 """Where the five special characters of XML must be full-width (SPEC114 p. 2)."""
 
 
