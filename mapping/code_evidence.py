@@ -1,0 +1,195 @@
+"""What speaks for an order code and a result row, one line at a time.
+
+The answers depend on codes and units alone, so they are remembered: a lab sends the same few
+hundred codings all year.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from mapping.catalogue.tables import (
+    has_programme,
+    loinc_order_codes,
+    order_code,
+    programme_item,
+    report_items,
+)
+from mapping.item_lookup import find_item, is_loinc
+from mapping.profile import CodeLink, SourceProfile
+from mapping.report import Coding, LabReport, Observation
+
+NHI_SYSTEMS = frozenset(
+    {
+        "https://twcore.mohw.gov.tw/ig/twcore/CodeSystem/medical-service-payment-tw",
+        "NHI",
+        "99NHI",
+        "健保",
+    }
+)
+_NHI_CODE = re.compile(r"[0-9A-Z]{5,12}")
+
+
+class Undecided(StrEnum):
+    """Why a line is in no order; the values are finding codes."""
+
+    NO_ORDER = "unmapped-code"
+    NO_ITEM = "unmapped-item"
+    NOT_UPLOADED = "not-uploaded"
+    UNLESS_ALONE = "unless-alone"
+    """A single-row order's line known by its service only: the row, if no other line claims it."""
+
+
+class Decision(NamedTuple):
+    """``number`` 0 means: numbered in the lab's order. Origins as in ``record.Field``; ``code``
+    stands for the line's own coding."""
+
+    order_code: str
+    number: int
+    name: str
+    name_origin: str
+    number_origin: str
+    evidence: str
+    by_service: bool = False
+    problem: Undecided | None = None
+
+
+def service_order_code(report: LabReport, profile: SourceProfile) -> tuple[str, str]:
+    """The order code that the ordered service itself is, and its origin; ``("", "")`` if none."""
+    if not report.service:
+        return "", ""
+    for coding in report.service if profile.codes else ():
+        link = _linked(profile, coding)
+        if link is not None and link.order_code:
+            return link.order_code, "profile.codes"
+    code = _own_order_code(report.service)
+    if code:
+        return code, _service_place(report)
+    linked = _loinc_links(report.service)
+    return (linked[0], "nhi-loinc") if len(linked) == 1 else ("", "")
+
+
+def decide_by_profile(
+    observation: Observation, service: tuple[Coding, ...], profile: SourceProfile
+) -> Decision | None:
+    """What the profile says of a line: keys ``service/code``, then ``code|system``, then
+    ``code``. An empty order code says that the line is never uploaded. None: it says nothing."""
+    codings = observation.codings
+    link = None
+    for ordered in service:
+        for coding in codings:
+            link = link or profile.codes.get(f"{ordered.code}/{coding.code}")
+    for coding in codings:
+        link = link or _linked(profile, coding)
+    if link is None:
+        return None
+    return _decide_link(link, codings, observation.unit)
+
+
+@lru_cache(maxsize=16384)
+def decide_by_catalogue(codings: tuple[Coding, ...], unit: str, service: str) -> Decision:
+    """What the official tables say of a line whose service is the order code ``service``."""
+    own = _own_order_code(codings)
+    if own:
+        return _row_of(own, codings, unit, "code")
+    if service:
+        decision = _row_of(service, codings, unit, "", by_service=True)
+        if decision.problem is not Undecided.NO_ITEM:
+            return decision
+    linked = _loinc_links(codings)
+    if len(linked) > 1 and service in linked:
+        linked = (service,)
+    if len(linked) == 1:
+        return _row_of(linked[0], codings, unit, "nhi-loinc")
+    problem = Undecided.NO_ITEM if service else Undecided.NO_ORDER
+    return Decision(service, 0, "", "", "", "", problem=problem)
+
+
+@lru_cache(maxsize=16384)
+def _decide_link(link: CodeLink, codings: tuple[Coding, ...], unit: str) -> Decision:
+    code, number = link.order_code, link.item_number
+    if not code:
+        return Decision("", 0, "", "", "", "", problem=Undecided.NOT_UPLOADED)
+    if number is None:
+        return _row_of(code, codings, unit, "profile.codes")
+    name, origin = _row_name(code, number, codings)
+    return Decision(code, number, name, origin, "profile.codes", "profile.codes")
+
+
+def _row_of(
+    code: str, codings: tuple[Coding, ...], unit: str, evidence: str, *, by_service: bool = False
+) -> Decision:
+    """The row of ``code`` that the codings name; the lab's own row where no table is official."""
+    items = report_items(code)
+    if not items:
+        name, origin = _lab_name(codings, code)
+        return Decision(code, 0, name, origin, "sequence", evidence, by_service)
+    item = find_item(code, codings, unit)
+    problem = None
+    if item is None and len(items) == 1:
+        item = items[0]
+        # A LOINC code that NHI links to this very order is as good as the order code.
+        if by_service and code not in _loinc_links(codings):
+            problem = Undecided.UNLESS_ALONE
+    if item is None:
+        return Decision(code, 0, "", "", "", evidence, problem=Undecided.NO_ITEM)
+    tabled = "report-items"
+    return Decision(code, item.number, item.name, tabled, tabled, evidence, by_service, problem)
+
+
+def _row_name(code: str, number: int, codings: tuple[Coding, ...]) -> tuple[str, str]:
+    for item in report_items(code):
+        if item.number == number:
+            return item.name, "report-items"
+    programme = programme_item(code, str(number))
+    if programme is not None and programme.name:
+        return programme.name, "programme-items"
+    return _lab_name(codings, code)
+
+
+def _lab_name(codings: tuple[Coding, ...], code: str) -> tuple[str, str]:
+    for coding in codings:
+        if coding.display.strip() and coding.display != code:
+            return coding.display, "code"
+    for coding in codings:
+        if coding.code and coding.code != code and not is_loinc(coding):
+            return coding.code, "code"
+    return "", ""
+
+
+def _own_order_code(codings: tuple[Coding, ...]) -> str:
+    """The one NHI order code among ``codings``; two different ones are no evidence."""
+    said = {
+        coding.code
+        for coding in codings
+        if coding.system in NHI_SYSTEMS and _NHI_CODE.fullmatch(coding.code)
+    }
+    known = said or {coding.code for coding in codings if _is_known(coding.code)}
+    return next(iter(known)) if len(known) == 1 else ""
+
+
+def _is_known(code: str) -> bool:
+    return order_code(code) is not None or has_programme(code)
+
+
+def _loinc_links(codings: tuple[Coding, ...]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for coding in codings:
+        if is_loinc(coding):
+            found.update(dict.fromkeys(loinc_order_codes(coding.code)))
+    return tuple(found)
+
+
+def _linked(profile: SourceProfile, coding: Coding) -> CodeLink | None:
+    if not coding.code:
+        return None
+    if coding.system and (link := profile.codes.get(f"{coding.code}|{coding.system}")):
+        return link
+    return profile.codes.get(coding.code)
+
+
+def _service_place(report: LabReport) -> str:
+    return f"{report.place}-4" if report.place.startswith("OBR[") else f"{report.place}.service"

@@ -1,0 +1,243 @@
+"""Which NHI order code and result row each line of a report belongs to.
+
+Evidence in this order, and the first that speaks decides: the source's profile; an NHI order
+code among the line's own codings; the ordered service (OBR-4) being an order code; NHI's own
+LOINC links where exactly one order code remains. What none of them decides is reported and
+belongs to no order; the other lines go on.
+
+Rows (r1, r2) of panels follow the official table (SPEC114 table 9); an order code outside it
+numbers its lines 1, 2, 3 … in the lab's order, under the lab's own names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from mapping.catalogue.tables import order_code as catalogue_order_code
+from mapping.catalogue.tables import report_items
+from mapping.code_evidence import (
+    Decision,
+    Undecided,
+    decide_by_catalogue,
+    decide_by_profile,
+    service_order_code,
+)
+from mapping.finding import Finding, Severity
+from mapping.profile import SourceProfile
+from mapping.report import LabReport, Observation, ObservationStatus, ReportStatus
+from mapping.units import is_accepted
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedLine:
+    """One line and the row that it becomes: ``item_number`` is r1, ``item_name`` r2.
+
+    ``origin`` says where the name came from (``report-items``, ``OBX[1]-3``, ``order-codes``),
+    ``number_origin`` the same for the number (``report-items``, ``profile.codes``,
+    ``sequence``). ``item_name`` is ``""`` where nobody named the line.
+    """
+
+    observation: Observation
+    item_number: int
+    item_name: str
+    origin: str
+    number_origin: str = "sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderResult:
+    """The lines of one order code. ``lines`` are final or corrected and can be uploaded.
+
+    ``awaited`` are preliminary: the order is complete when there are none. ``withdrawn`` are
+    those that the lab took back or could not do. An order with no ``lines`` waits, or was
+    cancelled. ``origin`` is the evidence for the order code.
+    """
+
+    order_code: str
+    lines: tuple[ResolvedLine, ...]
+    awaited: tuple[ResolvedLine, ...] = ()
+    withdrawn: tuple[ResolvedLine, ...] = ()
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitReport:
+    """The orders of a report in the order of their first line, and what was left out."""
+
+    orders: tuple[OrderResult, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    origin: str
+    lines: list[tuple[Observation, Decision]] = field(default_factory=list)
+
+
+def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
+    """Sort the lines of ``report`` into NHI orders. Never raises; what cannot be sorted is a
+    finding (``unmapped-code``, ``unmapped-item``, ``duplicate-item``)."""
+    findings: list[Finding] = []
+    orders: dict[str, _Gathered] = {}
+    service, service_origin = service_order_code(report, profile)
+    decided = [
+        (observation, _decide(observation, report, profile, service))
+        for observation in report.observations
+    ]
+    alone = sum(1 for _, decision in decided if decision.by_service) == 1
+    for observation, decision in decided:
+        problem = decision.problem
+        if problem is Undecided.UNLESS_ALONE:
+            problem = None if alone else Undecided.NO_ITEM
+        if problem is None:
+            origin = service_origin if decision.by_service else decision.evidence
+            if origin == "code":
+                origin = place_of(observation, "3", "code")
+            orders.setdefault(decision.order_code, _Gathered(origin)).lines.append(
+                (observation, decision)
+            )
+        else:
+            findings.append(_undecided(observation, decision, problem))
+    if service and not report.observations and report.status is ReportStatus.CANCELLED:
+        orders[service] = _Gathered(service_origin)
+    results = tuple(
+        _order_result(code, gathered, report, findings) for code, gathered in orders.items()
+    )
+    return SplitReport(results, tuple(findings))
+
+
+def place_of(observation: Observation, hl7_field: str, name: str) -> str:
+    """The place of one element of a line: ``OBX[3]-5`` in HL7 v2, ``row 7.value`` elsewhere."""
+    place = observation.place
+    return f"{place}-{hl7_field}" if "OBX[" in place else f"{place}.{name}"
+
+
+def _decide(
+    observation: Observation, report: LabReport, profile: SourceProfile, service: str
+) -> Decision:
+    if profile.codes:
+        decision = decide_by_profile(observation, report.service, profile)
+        if decision is not None:
+            return decision
+    return decide_by_catalogue(observation.codings, observation.unit, service)
+
+
+def _undecided(observation: Observation, decision: Decision, problem: Undecided) -> Finding:
+    coding = observation.codings[0] if observation.codings else None
+    code, name = (coding.code, coding.display) if coding else ("", "")
+    severity = {
+        Undecided.NO_ORDER: Severity.ERROR,
+        Undecided.NO_ITEM: Severity.WARNING,
+        Undecided.NOT_UPLOADED: Severity.INFORMATION,
+    }[problem]
+    parameters = (("code", code), ("name", name), ("order_code", decision.order_code))
+    return Finding(problem.value, "", observation.place, code or name, severity, parameters)
+
+
+def _order_result(
+    code: str, gathered: _Gathered, report: LabReport, findings: list[Finding]
+) -> OrderResult:
+    kept = _without_rivals(code, gathered.lines, findings)
+    final: list[ResolvedLine] = []
+    awaited: list[ResolvedLine] = []
+    withdrawn: list[ResolvedLine] = []
+    for line in _numbered(code, kept):
+        kind = _standing(line.observation, report)
+        if kind == "":
+            final.append(line)
+            continue
+        (awaited if kind == "not-final" else withdrawn).append(line)
+        findings.append(_note(kind, code, line.observation, Severity.INFORMATION))
+    return OrderResult(code, tuple(final), tuple(awaited), tuple(withdrawn), gathered.origin)
+
+
+_STANDING = {
+    ObservationStatus.PRELIMINARY: "not-final",
+    ObservationStatus.WITHDRAWN: "withdrawn",
+    ObservationStatus.NOT_DONE: "not-done",
+}
+
+
+def _standing(observation: Observation, report: LabReport) -> str:
+    """The finding code for a line that cannot be uploaded, ``""`` for one that can."""
+    if report.status is ReportStatus.CANCELLED:
+        return "withdrawn"
+    return _STANDING.get(observation.status, "")
+
+
+def _note(code: str, order_code: str, observation: Observation, severity: Severity) -> Finding:
+    coding = observation.codings[0] if observation.codings else None
+    name = (coding.display or coding.code) if coding else ""
+    parameters = (("order_code", order_code), ("name", name))
+    return Finding(code, "", observation.place, "", severity, parameters)
+
+
+def _numbered(code: str, lines: list[tuple[Observation, Decision]]) -> list[ResolvedLine]:
+    """Awaited and withdrawn lines are counted too, so that numbers stay when they turn final."""
+    taken = {decision.number for _, decision in lines if decision.number}
+    next_number = 1
+    resolved = []
+    for observation, decision in lines:
+        number, number_origin = decision.number, decision.number_origin
+        if not number:
+            while next_number in taken:
+                next_number += 1
+            number, number_origin = next_number, "sequence"
+            next_number += 1
+        origin = decision.name_origin
+        if origin == "code":
+            origin = place_of(observation, "3", "code")
+        resolved.append(ResolvedLine(observation, number, decision.name, origin, number_origin))
+    if len(resolved) == 1 and not resolved[0].item_name and (known := catalogue_order_code(code)):
+        resolved[0] = replace(resolved[0], item_name=known.name_zh, origin="order-codes")
+    return resolved
+
+
+def _without_rivals(
+    code: str, lines: list[tuple[Observation, Decision]], findings: list[Finding]
+) -> list[tuple[Observation, Decision]]:
+    """One line for each row number. Of several that claim the same row a correction stands for
+    what it corrects, a repetition for its twin, an accepted unit before another; rivals that
+    remain are all left out, since nobody could say which is meant."""
+    by_number: dict[int, list[int]] = {}
+    for index, (_, decision) in enumerate(lines):
+        if decision.number:
+            by_number.setdefault(decision.number, []).append(index)
+    dropped: set[int] = set()
+    for number, rivals in by_number.items():
+        if len(rivals) == 1:
+            continue
+        chosen = _chosen(code, number, rivals, lines)
+        kind = "duplicate-item" if chosen is None else "line-superseded"
+        severity = Severity.ERROR if chosen is None else Severity.INFORMATION
+        for index in rivals:
+            if index != chosen:
+                dropped.add(index)
+                finding = _note(kind, code, lines[index][0], severity)
+                parameters = (*finding.parameters, ("item_number", str(number)))
+                findings.append(replace(finding, parameters=parameters))
+    return [line for index, line in enumerate(lines) if index not in dropped]
+
+
+def _chosen(
+    code: str, number: int, rivals: list[int], lines: list[tuple[Observation, Decision]]
+) -> int | None:
+    def having(*statuses: ObservationStatus) -> list[int]:
+        return [index for index in rivals if lines[index][0].status in statuses]
+
+    corrected, final = having(ObservationStatus.CORRECTED), having(ObservationStatus.FINAL)
+    left = corrected or final or rivals
+    first = lines[left[0]][0]
+    if all(_says_the_same(lines[index][0], first) for index in left):
+        return left[0]
+    units = next((item.units for item in report_items(code) if item.number == number), ())
+    accepted = [
+        index
+        for index in left
+        if units and lines[index][0].unit and is_accepted(lines[index][0].unit, units)
+    ]
+    return accepted[0] if len(accepted) == 1 else None
+
+
+def _says_the_same(one: Observation, other: Observation) -> bool:
+    return (one.value, one.unit, one.observed_at) == (other.value, other.unit, other.observed_at)
