@@ -48,14 +48,24 @@ class Finding:
         return self._text(language)["remedy"]
 
     def _text(self, language: Language) -> dict[str, str]:
-        values = {
-            "field": self.field,
-            "place": self.place,
-            "value": self.value,
-            **dict(self.parameters),
-        }
+        values = _Parameters(
+            {
+                "field": self.field,
+                "place": self.place,
+                "value": self.value,
+                **dict(self.parameters),
+            }
+        )
         texts = finding_texts()[self.code][language]
-        return {name: text.format(**values) for name, text in texts.items()}
+        return {name: text.format_map(values) for name, text in texts.items()}
+
+
+class _Parameters(dict[str, str]):
+    """A text may name a parameter that this finding lacks (NHI's own report gives only the field
+    and the value); it then reads as empty instead of failing."""
+
+    def __missing__(self, name: str) -> str:
+        return ""
 
 
 @cache

@@ -1,0 +1,136 @@
+"""The ZIP that goes to the NHI: exactly one XML of the same stem (SPEC114 pp. 1-2).
+
+Reading looks at the directory of the ZIP first and inflates only what passes.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from typing import BinaryIO, cast
+
+from mapping.editions.edition import edition_on
+from mapping.package_name import PackageName, package_stem, parse_stem
+from mapping.record import Field, Fields, UploadRecord
+from mapping.upload_errors import (
+    DamagedPackage,
+    EmptyPackage,
+    PackageDiffers,
+    SuspiciousPackage,
+    UnexpectedEntries,
+)
+from mapping.upload_xml import LARGEST_FILE, read_upload, write_upload
+
+__all__ = [
+    "PackageName",
+    "package_stem",
+    "parse_stem",
+    "read_package",
+    "verify_package",
+    "write_package",
+]
+
+_ENTRY_NAME = re.compile(r"([A-Za-z0-9]{1,64})\.xml", re.IGNORECASE)
+_LARGEST_RATIO = 400
+_SMALL = 1 << 20
+_ENCRYPTED = 0x1
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def write_package(records: Iterable[UploadRecord], stem: str, out: BinaryIO) -> int:
+    """Write ``<stem>.xml`` into a ZIP on ``out`` and return the number of records.
+
+    ``records`` is read once and streamed. The edition is the one in force on the upload date of
+    ``stem``. The bytes depend on the records and the stem alone. Raises ``ValueError`` for a stem
+    that is none, :class:`EmptyPackage`, and :class:`UnwritableRecord`.
+    """
+    name = parse_stem(stem)
+    day = name.upload_on
+    entry = zipfile.ZipInfo(f"{stem}.xml", (day.year, day.month, day.day, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.create_system = 0
+    with zipfile.ZipFile(out, "w") as package, package.open(entry, "w") as file:
+        count = write_upload(records, cast(BinaryIO, file), edition_on(day))
+    if not count:
+        raise EmptyPackage()
+    return count
+
+
+def read_package(
+    stream: BinaryIO, *, largest_file: int = LARGEST_FILE
+) -> tuple[str, Iterator[UploadRecord]]:
+    """The stem of the XML and its records, one at a time.
+
+    One entry, no encryption, plausible size and ratio, no data outside the entry; everything else
+    is an :class:`~mapping.errors.UnreadablePayload` before anything is inflated. The records may
+    still raise while they are read.
+    """
+    try:
+        package = zipfile.ZipFile(stream)
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError):
+        raise DamagedPackage() from None
+    entries = package.infolist()
+    match = _ENTRY_NAME.fullmatch(entries[0].filename) if len(entries) == 1 else None
+    if match is None:
+        raise UnexpectedEntries(count=len(entries))
+    _check_entry(entries[0], package.start_dir, largest_file)
+    return match.group(1), _inflated(package, entries[0], largest_file)
+
+
+def verify_package(stream: BinaryIO, records: Iterable[UploadRecord], stem: str) -> int:
+    """Read a written package back and compare it, field by field, with what was meant.
+
+    Returns the number of records. Raises :class:`PackageDiffers` at the first difference, naming
+    the place but no value.
+    """
+    found_stem, found = read_package(stream)
+    if found_stem != stem:
+        raise PackageDiffers(what="name", place="package")
+    count = 0
+    for count, (meant, read) in enumerate(zip_longest(records, found), start=1):
+        place = f"hdata[{count}]"
+        if meant is None or read is None or len(meant.rows) != len(read.rows):
+            raise PackageDiffers(what="count", place=place)
+        _compare(meant.header, read.header, place)
+        for index, pair in enumerate(zip(meant.rows, read.rows, strict=True), start=1):
+            _compare(*pair, f"{place}/rdata[{index}]")
+    return count
+
+
+def _check_entry(entry: zipfile.ZipInfo, directory_at: int, largest_file: int) -> None:
+    if entry.flag_bits & _ENCRYPTED or entry.compress_type not in _METHODS:
+        raise SuspiciousPackage(measure="encryption or method", actual="set", limit="deflate")
+    if entry.file_size > largest_file:
+        raise SuspiciousPackage(measure="size", actual=entry.file_size, limit=largest_file)
+    packed = max(entry.compress_size, 1)
+    if entry.file_size > _SMALL and entry.file_size > packed * _LARGEST_RATIO:
+        ratio = entry.file_size // packed
+        raise SuspiciousPackage(measure="ratio", actual=ratio, limit=_LARGEST_RATIO)
+    if entry.header_offset + entry.compress_size > directory_at:
+        raise SuspiciousPackage(measure="overlap", actual="found", limit="none")
+
+
+def _inflated(
+    package: zipfile.ZipFile, entry: zipfile.ZipInfo, largest_file: int
+) -> Iterator[UploadRecord]:
+    try:
+        with package, package.open(entry) as file:
+            yield from read_upload(cast(BinaryIO, file), largest_file=largest_file)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        raise DamagedPackage() from None
+
+
+def _compare(meant: Fields, read: Mapping[str, Field], place: str) -> None:
+    left = len(read)
+    for tag, field in meant.items():
+        if not field.value:
+            continue
+        other = read.get(tag)
+        if other is None or other.value != field.value:
+            raise PackageDiffers(what=tag, place=place)
+        left -= 1
+    if left:
+        raise PackageDiffers(what="a field that was not meant", place=place)

@@ -1,0 +1,121 @@
+"""All checks of one record before it may leave, by the edition in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from mapping.catalogue.tables import has_programme
+from mapping.finding import Finding, Severity
+from mapping.record import Fields, UploadRecord
+from mapping.rocdate import roc_date
+from mapping.rules.context import RuleContext
+from mapping.rules.order import item_findings, item_rules, order_findings
+from mapping.rules.plan import FieldPlan, plan_for
+from mapping.rules.programmes import programme_findings
+from mapping.rules.visit import visit_findings
+
+_HEADER = "hdata"
+_PAST_IN_HEADER = ("h5", "h10", "h11", "h20", "h21")
+_PAST_IN_ROW = ("r10", "r14")
+_roc_date = lru_cache(maxsize=64)(roc_date)
+
+
+def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, ...]:
+    """What NHI would refuse, and what is worth a look, in the order header, rows, order.
+
+    Findings with an NHI code are errors. ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A
+    field with an empty value counts as absent. Never raises for bad values.
+    """
+    findings: list[Finding] = []
+    header = _values(record.header)
+    plan = plan_for(context.edition, header)
+    order_code = header.get("h15", "")
+    today = _roc_date(context.today)
+
+    _check_level(header, plan.header, _HEADER, findings)
+    for tag, code in plan.header.required:
+        if tag not in header and (tag != "h16" or context.sealed):
+            findings.append(_missing(code, tag, _HEADER))
+    for tag in plan.header.expected:
+        if tag not in header:
+            findings.append(_expected(tag, _HEADER, 1))
+    for tag in _PAST_IN_HEADER:
+        if header.get(tag, "")[:7] > today:
+            findings.append(Finding("future-date", tag, _HEADER, header[tag], Severity.WARNING))
+    findings.extend(visit_findings(header, context))
+    findings.extend(order_findings(header, context))
+    _check_rows(record, plan.row, header.get("h1") == "1", order_code, today, findings)
+    return tuple(findings)
+
+
+def _check_rows(
+    record: UploadRecord,
+    plan: FieldPlan,
+    needs_reference: bool,
+    order_code: str,
+    today: str,
+    findings: list[Finding],
+) -> None:
+    if not record.rows:
+        findings.append(Finding("no-rows", "r1", _HEADER))
+    items = item_rules(order_code)
+    in_programme = has_programme(order_code)
+    numbers: set[str] = set()
+    absent: dict[str, list[int]] = {}
+    for index, fields in enumerate(record.rows, start=1):
+        row = _values(fields)
+        place = f"rdata[{index}]"
+        _check_level(row, plan, place, findings)
+        for tag, code in plan.required:
+            if tag not in row:
+                findings.append(_missing(code, tag, place))
+        if needs_reference and "r6-1" not in row and "r6-2" not in row:
+            findings.append(Finding("14", "r6-1", place))
+        for tag in plan.expected:
+            if tag not in row:
+                absent.setdefault(tag, []).append(index)
+        for tag in _PAST_IN_ROW:
+            if tag in row and row[tag][:7] > today:
+                findings.append(Finding("future-date", tag, place, row[tag], Severity.WARNING))
+        if items:
+            findings.extend(item_findings(items, row, place))
+        if in_programme:
+            findings.extend(programme_findings(order_code, row, place))
+        number = row.get("r1", "")
+        if number in numbers:
+            findings.append(Finding("repeated-row-number", "r1", place, number, Severity.WARNING))
+        elif number:
+            numbers.add(number)
+    for tag, rows in absent.items():
+        findings.append(_expected(tag, f"rdata[{rows[0]}]", len(rows)))
+
+
+def _check_level(
+    values: Mapping[str, str], plan: FieldPlan, place: str, findings: list[Finding]
+) -> None:
+    checks = plan.checks
+    for tag, value in values.items():
+        check = checks.get(tag)
+        if check is None:
+            findings.append(Finding("unknown-field", tag, place, value))
+            continue
+        for code, severity, parameters in check(value):
+            findings.append(Finding(code, tag, place, value, severity, parameters))
+    if plan.blank:
+        for tag in plan.blank.intersection(values):
+            findings.append(Finding("07", tag, place, values[tag]))
+
+
+def _missing(code: str, tag: str, place: str) -> Finding:
+    measure = (("measure", "(0 < 1)"),) if code == "01" else ()
+    return Finding(code, tag, place, parameters=measure)
+
+
+def _expected(tag: str, place: str, count: int) -> Finding:
+    parameters = (("count", str(count)),)
+    return Finding("expected-field-empty", tag, place, "", Severity.WARNING, parameters)
+
+
+def _values(fields: Fields) -> dict[str, str]:
+    return {tag: field.value for tag, field in fields.items() if field.value}
