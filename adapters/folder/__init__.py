@@ -1,0 +1,1 @@
+"""The door for dropped files: watched folders in, durable receipts out."""

@@ -1,0 +1,48 @@
+"""Does the end of a format stand in the bytes? A quiet file without it may still be growing."""
+
+from __future__ import annotations
+
+from adapters.folder.formats.safe_xml import peek_root
+from adapters.ports.intake import Media
+
+_ZIP_END = b"PK\x05\x06"
+_ZIP_END_BYTES = 22
+_LONGEST_COMMENT = 65535
+_XML_TAIL_BYTES = 4096
+_XML = frozenset({Media.FHIR_XML, Media.IC_CARD_XML, Media.NHI_XML})
+
+
+def ends_whole(raw: bytes, media: Media) -> bool:
+    """False where a file of this kind is certainly or probably cut off.
+
+    Not proof of a sound file, only of its end: a closing root tag, a closing brace, a line end,
+    the end record of a ZIP.
+    """
+    if media in _XML:
+        return _closes_root(raw)
+    if media is Media.NHI_ZIP:
+        return _has_zip_end(raw)
+    if media is Media.FHIR_JSON:
+        return raw.rstrip().endswith(b"}")
+    if media is Media.CSV:
+        return raw.rstrip(b"\x00").endswith((b"\n", b"\r"))
+    if media is Media.HL7V2:
+        return raw.endswith((b"\r", b"\n", b"\x1c"))
+    return True
+
+
+def _closes_root(raw: bytes) -> bool:
+    root = peek_root(raw)
+    tail = raw[-_XML_TAIL_BYTES:].replace(b"\x00", b"").rstrip()
+    if root is None or not tail.endswith(b">"):
+        return False
+    name = root.name.encode()
+    return b"</" + name in tail or b":" + name + b">" in tail or tail.endswith(b"/>")
+
+
+def _has_zip_end(raw: bytes) -> bool:
+    at = raw.rfind(_ZIP_END, max(0, len(raw) - _ZIP_END_BYTES - _LONGEST_COMMENT))
+    if at < 0 or len(raw) < at + _ZIP_END_BYTES:
+        return False
+    comment = int.from_bytes(raw[at + 20 : at + 22], "little")
+    return len(raw) >= at + _ZIP_END_BYTES + comment

@@ -1,0 +1,142 @@
+"""What is this file? By its content; exactly one format must match, or an error names both."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable
+
+from adapters.folder.formats.csv_layout import known_texts
+from adapters.folder.formats.csv_text import csv_rows
+from adapters.folder.formats.errors import CsvUnreadable, FileAmbiguous, FileUnidentified
+from adapters.folder.formats.safe_xml import peek_root
+from adapters.folder.formats.zip_directory import member_names
+from adapters.ports.intake import Media
+
+FHIR_NAMESPACE = "http://hl7.org/fhir"
+_HEAD_BYTES = 8192
+# MSH and its field separator; FHS and BHS open HL7 batches. A frame's VT may have come along.
+_HL7_START = re.compile(rb"[\x0b\s]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x80-\xff]")
+_RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
+_ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+_DELIMITERS = ",;\t|"
+
+
+def identify(raw: bytes, name: str) -> Media:
+    """The format of ``raw``. ``name`` helps only with a CSV whose header texts are not ours.
+
+    Raises FileUnidentified or FileAmbiguous, or ZipUnreadable for a damaged ZIP.
+    """
+    found = [media for media, matches in _FORMATS if matches(raw)]
+    if not found and _is_csv_by_name(raw, name):
+        return Media.CSV
+    if not found:
+        raise _unidentified(raw)
+    if len(found) > 1:
+        first, second = found[:2]
+        raise FileAmbiguous(
+            first=first.value, second=second.value, reason="two formats match", place="start"
+        )
+    return found[0]
+
+
+def _is_hl7(raw: bytes) -> bool:
+    return _HL7_START.match(raw.removeprefix(b"\xef\xbb\xbf")) is not None
+
+
+def _is_fhir_json(raw: bytes) -> bool:
+    start = raw[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return start.startswith(b"{") and _RESOURCE_TYPE.search(raw) is not None
+
+
+def _is_fhir_xml(raw: bytes) -> bool:
+    root = peek_root(raw)
+    return root is not None and root.namespace == FHIR_NAMESPACE
+
+
+def _is_ic_card(raw: bytes) -> bool:
+    root = peek_root(raw)
+    return root is not None and root.name == "RECS"
+
+
+def _is_nhi_xml(raw: bytes) -> bool:
+    root = peek_root(raw)
+    return root is not None and root.name == "patient"
+
+
+def _is_nhi_zip(raw: bytes) -> bool:
+    if not raw.startswith(_ZIP_STARTS):
+        return False
+    names = member_names(raw)
+    return len(names) == 1 and names[0].lower().endswith(".xml")
+
+
+def _is_csv_by_header(raw: bytes) -> bool:
+    return any(known_texts(cells) >= 2 for text in _first_lines(raw) for cells in _as_rows(text))
+
+
+def _is_csv_by_name(raw: bytes, name: str) -> bool:
+    if not name.lower().endswith((".csv", ".txt", ".tsv")):
+        return False
+    start = raw.lstrip()[:1]
+    return start not in (b"<", b"{", b"[") and any(
+        len(cells) >= 2 for text in _first_lines(raw) for cells in _as_rows(text)
+    )
+
+
+_FORMATS: tuple[tuple[Media, Callable[[bytes], bool]], ...] = (
+    (Media.HL7V2, _is_hl7),
+    (Media.FHIR_JSON, _is_fhir_json),
+    (Media.FHIR_XML, _is_fhir_xml),
+    (Media.IC_CARD_XML, _is_ic_card),
+    (Media.NHI_XML, _is_nhi_xml),
+    (Media.NHI_ZIP, _is_nhi_zip),
+    (Media.CSV, _is_csv_by_header),
+)
+
+
+def _first_lines(raw: bytes) -> list[str]:
+    """The first line in each character set that can be meant; the reader proves it later."""
+    head = raw[:_HEAD_BYTES]
+    is_utf_16 = raw.startswith((b"\xff\xfe", b"\xfe\xff"))
+    lines = []
+    for codec in ("utf-16",) if is_utf_16 else ("utf-8-sig", "cp950"):
+        try:
+            # The head may end inside a character; what comes before it must be sound.
+            text = codecs.getincrementaldecoder(codec)().decode(head)
+        except UnicodeDecodeError:
+            continue
+        lines.append(re.split(r"[\r\n]", text, maxsplit=1)[0])
+    return lines
+
+
+def _as_rows(line: str) -> list[list[str]]:
+    rows = []
+    for delimiter in _DELIMITERS:
+        try:
+            rows += list(csv_rows(line, delimiter))
+        except CsvUnreadable:
+            continue
+    return rows
+
+
+def _unidentified(raw: bytes) -> FileUnidentified:
+    start = raw[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    reason, reason_zh = "no known format matches", "與任何已知格式不符"
+    if raw.startswith(_ZIP_STARTS):
+        names = member_names(raw)
+        if "[Content_Types].xml" in names:
+            reason, reason_zh = (
+                "Excel workbooks are not read yet: save it as CSV",
+                "尚不支援 Excel 活頁簿，請另存為 CSV",
+            )
+        else:
+            reason, reason_zh = "a ZIP must hold exactly one XML file", "ZIP 內應僅含一個 XML 檔"
+    elif start.startswith((b"{", b"[")):
+        reason, reason_zh = "JSON without a FHIR resourceType", "JSON 中沒有 FHIR resourceType"
+    elif start.startswith(b"<"):
+        reason, reason_zh = (
+            "XML whose root is none of FHIR, RECS or patient",
+            "XML 根元素並非 FHIR、RECS 或 patient",
+        )
+    return FileUnidentified(reason=reason, reason_zh=reason_zh, place="start of file")
