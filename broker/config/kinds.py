@@ -14,7 +14,7 @@ from broker.config.secret import parse_secret_reference
 from mapping.profile import CodeLink
 
 _INSTITUTION = re.compile(r"[0-9A-Z]{10}")
-_ORDER = re.compile(r"[0-9A-Z]{1,12}")
+_ORDER = re.compile(r"[0-9A-Z]{0,12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 

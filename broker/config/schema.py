@@ -203,7 +203,13 @@ _SOURCE = Section(
             (),
             "HTTP: SHA-256 of each bearer token that this source may use.",
         ),
-        Key("codes", Kind.CODES, NO_ENTRIES, "The sender's codes and the order codes they mean."),
+        Key(
+            "codes",
+            Kind.CODES,
+            NO_ENTRIES,
+            "The sender's codes and the order codes they mean; an empty order code means that a "
+            "result is never uploaded.",
+        ),
         Key(
             "clinics",
             Kind.LINKS,

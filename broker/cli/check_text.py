@@ -1,0 +1,119 @@
+"""A checked file for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from broker.cli.check_json import finding_texts
+from broker.cli.file_check import FileCheck
+from broker.cli.record_preview import RecordPreview
+from mapping.catalogue.tables import order_code
+from mapping.errors import Language
+from mapping.finding import Finding, Severity
+from mapping.record import Fields
+
+_MOST_RECORDS = 20
+_MOST_FINDINGS = 50
+
+_KINDS: Mapping[str, tuple[str, str]] = {
+    "hl7v2": ("HL7 v2", "HL7 v2"),
+    "fhir+json": ("FHIR (JSON)", "FHIR（JSON）"),
+    "fhir+xml": ("FHIR (XML)", "FHIR（XML）"),
+    "csv": ("result table (CSV)", "結果表（CSV）"),
+    "ic-card-xml": ("IC-card upload (visits)", "健保卡上傳檔（就醫資料）"),
+    "nhi-xml": ("NHI daily upload (XML)", "每日上傳檔（XML）"),
+    "nhi-zip": ("NHI daily upload (ZIP)", "每日上傳檔（ZIP）"),
+    "unknown": ("unknown format", "無法辨識格式"),
+}
+_SEVERITIES: Mapping[Severity, tuple[str, str]] = {
+    Severity.ERROR: ("error", "錯誤"),
+    Severity.WARNING: ("warning", "警告"),
+    Severity.INFORMATION: ("note", "說明"),
+}
+_NEEDS: Mapping[str, tuple[str, str]] = {
+    "visit": ("needs the visit", "待就醫資料"),
+    "agreement": ("needs the agreement who uploads", "待上傳約定"),
+    "receipt": ("set when the report is received", "收到報告時填入"),
+    "sealing": ("set when the package is sealed", "封裝時填入"),
+}
+
+
+def check_as_text(result: FileCheck, language: Language) -> str:
+    """Several lines: what the file is, the records that come of it, every finding."""
+    return "\n".join(_lines(result, language)) + "\n"
+
+
+def _lines(result: FileCheck, language: Language) -> Iterator[str]:
+    zh = language == "zh"
+    kind = _KINDS[result.kind][zh] + (f", {result.message}" if result.message else "")
+    counts = [
+        (len(result.reports), "report(s)", "份報告"),
+        (result.visits, "visit(s)", "筆就醫"),
+        (len(result.records), "NHI record(s)", "筆上傳醫令"),
+    ]
+    told = ", ".join(
+        f"{count} {chinese if zh else english}" for count, english, chinese in counts if count
+    )
+    nothing = "無檢驗結果" if zh else "no results"
+    yield f"{result.file}: {kind}: {told or nothing}"
+    for number, preview in enumerate(result.records[:_MOST_RECORDS], start=1):
+        yield from _record(number, preview, zh)
+    if len(result.records) > _MOST_RECORDS:
+        yield f"  … {len(result.records) - _MOST_RECORDS} " + ("筆未列出" if zh else "more records")
+    for finding in result.findings[:_MOST_FINDINGS]:
+        yield from _finding(finding, language)
+    if len(result.findings) > _MOST_FINDINGS:
+        more = len(result.findings) - _MOST_FINDINGS
+        yield f"  … {more} " + ("項未列出（--json 全部列出）" if zh else "more (--json has all)")
+    if result.error is not None:
+        yield f"  {'無法讀取' if zh else 'unreadable'}: {result.error.sentence(language)}"
+        yield f"      → {result.error.remedy(language)}"
+        if result.fault_place:
+            yield f"      ({result.fault_place})"
+
+
+def _record(number: int, preview: RecordPreview, zh: bool) -> Iterator[str]:
+    known = order_code(preview.order_code)
+    name = f" {known.name_zh}" if known else ""
+    yield f"  [{number}] {preview.order_code}{name} ({preview.place})"
+    header = " ".join(f"{tag}={field.value}" for tag, field in preview.record.header.items())
+    if header:
+        yield f"      {header}"
+    for row in preview.record.rows:
+        yield f"      {_row(row)}"
+    for source, texts in _NEEDS.items():
+        named = (tag for tag, need in preview.needs.items() if need == source)
+        tags = " ".join(sorted(named, key=_tag_order))
+        if tags:
+            yield f"      {texts[zh]}: {tags}"
+
+
+def _tag_order(tag: str) -> tuple[str, int]:
+    return tag[0], int(tag[1:].partition("-")[0])
+
+
+def _row(row: Fields) -> str:
+    def value(tag: str) -> str:
+        return row[tag].value if tag in row else ""
+
+    parts = [
+        f"{value('r1')}.",
+        value("r2"),
+        value("r4") or value("r7") or value("r8-1"),
+        value("r5"),
+    ]
+    low, high = value("r6-1"), value("r6-2")
+    if low or high:
+        parts.append(f"[{low} – {high}]" if high else f"[{low}]")
+    if value("r12") == "1":
+        parts.append("*")
+    return " ".join(part for part in parts if part)
+
+
+def _finding(finding: Finding, language: Language) -> Iterator[str]:
+    message, remedy = finding_texts(finding, language)
+    severity = _SEVERITIES[finding.severity][language == "zh"]
+    place = " ".join(part for part in (finding.place, finding.field) if part)
+    yield f"  {severity} {finding.code}" + (f" ({place})" if place else "") + f": {message}"
+    if remedy:
+        yield f"      → {remedy}"
