@@ -8,6 +8,7 @@ stand on costs that element only; any other fault costs the resource.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -45,7 +46,10 @@ _READ_WITH_CARE = frozenset(
 )
 """Times: whoever reads them says what is wrong with them."""
 
-_STATUSES = {"Observation": OBSERVATION_STATUS, "DiagnosticReport": REPORT_STATUS}
+_STATUSES: Mapping[str, Collection[str]] = {
+    "Observation": OBSERVATION_STATUS,
+    "DiagnosticReport": REPORT_STATUS,
+}
 
 _NO_RESULT = frozenset({"contained", "text", "meta", "language", "extension", "fhir_comments"})
 _R4_ONLY = frozenset({"EffectEvidenceSynthesis", "RiskEvidenceSynthesis"})
