@@ -48,18 +48,25 @@ class Scheduler:
         self._wait = wait
         self._press = press
         self._wake = asyncio.Event()
+        self._stopping = False
         self._blocked_until: dict[str, datetime] = {}
 
     def wake(self) -> None:
         """A record became ready or a package wants attention."""
         self._wake.set()
 
+    def stop(self) -> None:
+        """End :meth:`run` after the step that has begun: a send is never cut off by a stop."""
+        self._stopping = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Work until cancelled; a step that has begun is finished by its own shield."""
-        while True:
+        """Work until :meth:`stop`."""
+        while not self._stopping:
             self._wake.clear()
             await self.work_once()
-            await self._sleep_until(self._next_at())
+            if not self._stopping:
+                await self._sleep_until(self._next_at())
 
     async def work_once(self) -> None:
         """Seal all that is due for sealing, then move each package that wants it."""
@@ -73,6 +80,8 @@ class Scheduler:
         async def work_off(indexes: list[int]) -> None:
             # One sender for a credential at a time; institutions go side by side.
             for index in indexes:
+                if self._stopping:
+                    return
                 await self._submission.advance(rows[index])
 
         await asyncio.gather(*(work_off(indexes) for indexes in by_institution.values()))

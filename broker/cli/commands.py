@@ -46,6 +46,12 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("check", "say what files hold and what is wrong in them", "檢查檔案內容並列出問題"),
+    Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
+    Command("serve", "run the service", "啟動服務"),
+    Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),
+    Command("status", "say what stands where", "顯示目前狀態"),
+    Command("receipts", "list what came in", "列出收件"),
+    Command("replay", "read a receipt again", "重新處理收件"),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
     Command("version", "say which version this is", "顯示版本"),
 )

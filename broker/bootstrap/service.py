@@ -1,0 +1,322 @@
+"""Builds everything from the settings and runs it: the only place that knows every part."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+from sqlalchemy import Engine
+
+from adapters.card.software_key import SoftwareKey
+from adapters.fhir.routes import fhir_application
+from adapters.folder.watched_folder import WatchedFolder
+from adapters.folder.watcher import FolderDoor
+from adapters.hl7.limits import MllpLimits
+from adapters.hl7.server import MllpServer
+from adapters.nhi.check_report import open_verdict
+from adapters.nhi.sandbox_channel import SandboxChannel
+from adapters.ports.credential import CredentialKind
+from broker.bootstrap.folder_log import log_folder_event
+from broker.bootstrap.readers import READERS
+from broker.config.settings import InstitutionSettings, Settings, TlsSettings
+from broker.drafting import Drafting
+from broker.intake import DurableIntake
+from broker.logs import log_event
+from broker.packages import Sealer
+from broker.pipeline import Pipeline
+from broker.scheduler import Scheduler
+from broker.sources import SourceDirectory
+from broker.store.engine import open_reader, open_writer
+from broker.store.overview import has_open_receipts
+from broker.store.packages import next_package_at, ready_overview, recover_packages
+from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
+from broker.store.writer import Writer
+from broker.submission import Submission, Uploader
+from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
+from broker.web.health import health_routes
+from mapping.errors import LabbrokerError
+from mapping.verdict import CheckReport
+
+_log = logging.getLogger(__name__)
+
+# The doors count as busy when something was stored so lately.
+_BUSY_SECONDS = 0.02
+
+
+class CredentialNotAllowed(LabbrokerError):
+    code = "credential-not-allowed"
+    en = (
+        "A software key may sign for the sandbox only, not for channel {channel} ({institution}).",
+        "Set a card credential for the institution.",
+    )
+    zh = (
+        "軟體金鑰僅能用於演練通道，不可用於 {channel}（{institution}）。",
+        "請為該機構設定卡片憑證。",
+    )
+
+
+class Broker:
+    """One running service. ``clock`` gives aware UTC; ``environ`` holds the secrets' variables."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._environ = environ
+        self._stopped = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._directory = SourceDirectory(settings.sources)
+        self._channel = SandboxChannel(
+            settings.sandbox_channel.base_url, settings.sandbox_channel.timeout_seconds
+        )
+        self.exit_code = 0
+
+    async def start(self) -> None:
+        """Recover, then work, then open the doors: nothing is taken before it can be kept."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        data = self.settings.data_dir
+        engine = await asyncio.to_thread(open_writer, data)
+        self._writer = Writer(engine, loop, on_failure=self._store_failed)
+        self.reader: Engine = open_reader(data)
+        await self._writer.write(settle_acknowledgements_after_crash)
+        await self._writer.write(lambda c: recover_packages(c, self.clock()))
+        log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
+        self._build_work()
+        await self._open_doors()
+        log_event(_log, "service.started", settings_file=self.settings.file is not None)
+
+    async def stop(self) -> None:
+        """No new work; what was taken is answered and recorded; then the store closes."""
+        log_event(_log, "service.stopping", reason="asked")
+        withdraw(self.settings.data_dir)
+        await self._mllp.stop()
+        await self._folders.stop()
+        await self._runner.cleanup()
+        await self.intake.close()
+        self._pipeline_task.cancel()
+        self.scheduler.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._channel.close()
+        await asyncio.to_thread(self._writer.close)
+        self.reader.dispose()
+        log_event(_log, "service.stopped")
+
+    async def wait_stopped(self) -> None:
+        """Until :meth:`ask_to_stop`, or until the store has failed."""
+        await self._stopped.wait()
+
+    def ask_to_stop(self) -> None:
+        """For signal handlers."""
+        self._stopped.set()
+
+    async def replay(self, receipt_id: int) -> bool:
+        """Read the bytes of a receipt again. False where there is no such receipt."""
+        found = await self._writer.write(lambda c: replay_receipt(c, receipt_id))
+        if found:
+            log_event(_log, "receipt.replayed", receipt_id=receipt_id)
+            self.pipeline.wake()
+        return found
+
+    @property
+    def mllp_port(self) -> int:
+        return self._mllp.port
+
+    @property
+    def http_port(self) -> int:
+        port: int = self._runner.addresses[0][1]
+        return port
+
+    async def at_rest(self) -> None:
+        """Until no receipt waits to be read and no package to be sent or checked."""
+        while not self._is_at_rest():  # noqa: ASYNC110 - the state is in the store
+            await asyncio.sleep(0.05)
+
+    def _is_at_rest(self) -> bool:
+        with self.reader.connect() as connection:
+            return not (
+                has_open_receipts(connection)
+                or ready_overview(connection)
+                or next_package_at(connection)
+            )
+
+    def _build_work(self) -> None:
+        settings, schedule = self.settings, self.settings.schedule
+        self.intake = DurableIntake(self._writer, lambda: self.pipeline.wake(), self.clock)
+        uploaders = {each.code: self._uploader(each) for each in settings.institutions}
+        sealer = Sealer(
+            self._writer,
+            self.reader,
+            settings.data_dir / "packages",
+            self.clock,
+            schedule.max_records_per_package,
+        )
+        submission = Submission(
+            self._writer,
+            uploaders,
+            sealer.path,
+            self.clock,
+            poll=timedelta(seconds=schedule.verdict_poll_seconds),
+            settle=timedelta(seconds=schedule.settle_seconds),
+            on_replayed=lambda: self.pipeline.wake(),
+        )
+        self.scheduler = Scheduler(
+            self.reader,
+            sealer,
+            submission,
+            self.clock,
+            wait=timedelta(seconds=schedule.seal_after_seconds),
+            press=timedelta(minutes=schedule.press_before_minutes),
+        )
+        self.pipeline = Pipeline(
+            self._writer,
+            self.reader,
+            READERS,
+            settings.profiles,
+            Drafting(settings.agreements, frozenset(uploaders)),
+            self.clock,
+            self.scheduler.wake,
+            busy=self._doors_busy,
+        )
+        self._pipeline_task = self._keep(self.pipeline.run())
+        self._keep(self.scheduler.run())
+
+    async def _open_doors(self) -> None:
+        settings = self.settings
+        self._mllp = MllpServer(
+            self.intake,
+            self._source_of_peer,
+            MllpLimits(
+                frame_bytes=settings.mllp.max_frame_bytes,
+                connections=settings.mllp.max_connections,
+                frame_seconds=settings.mllp.frame_timeout_seconds,
+                idle_seconds=settings.mllp.idle_timeout_seconds,
+            ),
+        )
+        if settings.mllp.enabled:
+            await self._mllp.start(
+                settings.mllp.host, settings.mllp.port, tls=_tls_context(settings.mllp.tls)
+            )
+            log_event(
+                _log,
+                "door.opened",
+                door="mllp",
+                host=settings.mllp.host,
+                port=self._mllp.port,
+            )
+        self._folders = FolderDoor(
+            self.intake,
+            [
+                WatchedFolder(
+                    path=folder.path,
+                    source_id=folder.source_id,
+                    quiet_seconds=folder.quiet_seconds,
+                    scan_seconds=folder.scan_seconds,
+                )
+                for folder in settings.folders
+            ],
+            report=log_folder_event,
+        )
+        await self._folders.start()
+        application = web.Application(client_max_size=settings.http.max_body_bytes)
+        application.add_routes(health_routes(self.reader, self._readiness, self.clock))
+        token = new_token()
+        application.add_routes(control_routes(token, self.replay))
+        application.add_subapp(
+            "/fhir",
+            fhir_application(self.intake, self._authenticate, settings.http.max_body_bytes),
+        )
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
+        await self._runner.setup()
+        if settings.http.enabled:
+            site = web.TCPSite(
+                self._runner,
+                settings.http.host,
+                settings.http.port,
+                ssl_context=_tls_context(settings.http.tls),
+            )
+            await site.start()
+            announce(settings.data_dir, ControlAddress(self.http_port, token))
+            log_event(
+                _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
+            )
+
+    def _uploader(self, institution: InstitutionSettings) -> Uploader:
+        if (
+            institution.credential_kind is CredentialKind.SOFTWARE
+            and institution.channel != self._channel.name
+        ):
+            raise CredentialNotAllowed(channel=institution.channel, institution=institution.code)
+        password = institution.verdict_password
+
+        def read_verdict(raw: bytes) -> tuple[CheckReport, ...]:
+            secret = password.read(self._environ).reveal() if password else ""
+            return open_verdict(raw, secret)
+
+        return Uploader(
+            institution.code,
+            self._channel,
+            SoftwareKey.load(institution.credential_folder),
+            read_verdict,
+        )
+
+    def _source_of_peer(
+        self, address: str, _: ssl.SSLObject | None, application: str, facility: str
+    ) -> str | None:
+        return self._directory.of_peer(address, application, facility)
+
+    def _authenticate(self, request: web.Request) -> str | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return self._directory.of_token(token.strip()) if scheme.lower() == "bearer" else None
+
+    def _doors_busy(self) -> bool:
+        last = self.intake.last_stored_at
+        return asyncio.get_running_loop().time() - last < _BUSY_SECONDS
+
+    def _readiness(self) -> Mapping[str, bool]:
+        return {
+            "store": not self._writer.failed,
+            "pipeline": not self._pipeline_task.done(),
+            "folders": not self._folders.faults,
+        }
+
+    def _store_failed(self) -> None:
+        log_event(_log, "store.unavailable", level=logging.CRITICAL, reason="io-error")
+        self.exit_code = 1
+        self._stopped.set()
+
+    def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._worker_ended)
+        return task
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log_event(_log, "service.fault", level=logging.CRITICAL, error=error)
+        self.exit_code = 1
+        self._stopped.set()
+
+
+def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
+    if tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

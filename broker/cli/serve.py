@@ -1,0 +1,52 @@
+"""``labbroker serve``: the service, until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from broker.bootstrap.service import Broker
+from broker.config import Settings, load_settings
+from broker.logs import configure_logging
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("serve", description="Run the service.")
+    parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 after a clean stop, 1 when the store or a worker failed: nothing more was acknowledged."""
+    settings = load_settings(arguments.config, os.environ)
+    configure_logging(settings.logging)
+    return asyncio.run(serve(settings))
+
+
+async def serve(settings: Settings) -> int:
+    """Run until told to stop; one line on stdout says when and where the doors are open."""
+    broker = Broker(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, broker.ask_to_stop)
+    await broker.start()
+    places = []
+    if settings.mllp.enabled:
+        places.append(f"mllp://{settings.mllp.host}:{broker.mllp_port}")
+    if settings.http.enabled:
+        places.append(f"http://{settings.http.host}:{broker.http_port}/fhir")
+    places += [str(folder.path) for folder in settings.folders]
+    sys.stdout.write(f"labbroker is ready: {' '.join(places)}\n")
+    sys.stdout.flush()
+    try:
+        await broker.wait_stopped()
+    finally:
+        await broker.stop()
+    return broker.exit_code

@@ -1,0 +1,100 @@
+"""``labbroker status``: what came in, what stands where, what is due next."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from broker.config import load_settings
+from broker.store.engine import open_reader
+from broker.store.overview import (
+    clinic_rates,
+    held_counts,
+    next_due_at,
+    package_counts,
+    receipt_counts,
+    record_counts,
+)
+from mapping.catalogue.tables import order_codes
+from mapping.errors import Language
+from mapping.moment import TAIPEI
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+_TITLES = {
+    "receipts": ("Received", "收件"),
+    "records": ("Results", "結果"),
+    "held": ("Held, and why", "暫停與原因"),
+    "packages": ("Packages", "上傳檔"),
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("status", description="Say what stands where.")
+    parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; raises ``StoreMissing`` where no service ever ran."""
+    settings = load_settings(arguments.config, os.environ)
+    told = overview(settings.data_dir)
+    if arguments.json:
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(_text(told, arguments.language))
+    return 0
+
+
+def overview(data_dir: Path) -> dict[str, Any]:
+    """The counts of a store as plain values; times are ISO 8601."""
+    reader = open_reader(data_dir)
+    try:
+        with reader.connect() as connection:
+            due = next_due_at(connection)
+            return {
+                "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "receipts": receipt_counts(connection),
+                "records": record_counts(connection),
+                "held": held_counts(connection),
+                "packages": package_counts(connection),
+                "next_due_at": due.isoformat(timespec="seconds") if due else None,
+                "rates": [
+                    {
+                        "clinic": rate.clinic_code,
+                        "due": rate.due,
+                        "uploaded": rate.uploaded,
+                        "on_time": rate.on_time,
+                        "opted_out": rate.opted_out,
+                        "percent": rate.percent,
+                    }
+                    for rate in clinic_rates(connection, frozenset(order_codes()))
+                ],
+            }
+    finally:
+        reader.dispose()
+
+
+def _text(told: dict[str, Any], language: Language) -> str:
+    chinese = language == "zh"
+    lines = []
+    for key, (english, taiwanese) in _TITLES.items():
+        lines.append(taiwanese if chinese else english)
+        counts = told[key] or {"-": 0}
+        lines += [f"  {name:<24}{count:>8}" for name, count in sorted(counts.items())]
+    due = told["next_due_at"]
+    if due:
+        local = datetime.fromisoformat(due).astimezone(TAIPEI)
+        label = "最近期限" if chinese else "Next due"
+        lines.append(f"{label}  {local:%Y-%m-%d %H:%M} (Taipei)")
+    for rate in told["rates"]:
+        label = "24 小時上傳率" if chinese else "24-hour rate"
+        percent = "-" if rate["percent"] is None else f"{rate['percent']} %"
+        lines.append(f"{label}  {rate['clinic']}  {rate['on_time']}/{rate['due']}  {percent}")
+    return "\n".join(lines) + "\n"

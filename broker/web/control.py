@@ -1,0 +1,73 @@
+"""The local control door: what ``labbroker replay`` asks of a running service.
+
+It takes orders only with the token of ``control.json``, a file of the data folder that the
+service's own user alone can read.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+Replay = Callable[[int], Awaitable[bool]]
+
+_FILE = "control.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAddress:
+    """Where a running service takes orders. ``token`` is secret."""
+
+    port: int
+    token: str
+
+    def __repr__(self) -> str:
+        return f"ControlAddress(port={self.port})"
+
+
+def control_routes(token: str, replay: Replay) -> list[web.RouteDef]:
+    """``POST /control/replay/{id}``: 202, or 404 where there is no such receipt."""
+
+    async def replay_receipt(request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            return web.Response(status=401)
+        done = await replay(int(request.match_info["receipt_id"]))
+        return web.Response(status=202 if done else 404)
+
+    return [web.post(r"/control/replay/{receipt_id:\d{1,12}}", replay_receipt)]
+
+
+def new_token() -> str:
+    """A token for one run of the service."""
+    return secrets.token_urlsafe(32)
+
+
+def announce(folder: Path, address: ControlAddress) -> None:
+    """Write ``control.json`` for the service's own user."""
+    path = folder / _FILE
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        json.dump({"port": address.port, "token": address.token}, file)
+
+
+def withdraw(folder: Path) -> None:
+    """The service takes no more orders."""
+    (folder / _FILE).unlink(missing_ok=True)
+
+
+def find_control(folder: Path) -> ControlAddress | None:
+    """The running service of a data folder, as far as the folder tells."""
+    try:
+        found = json.loads((folder / _FILE).read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    return ControlAddress(found["port"], found["token"])
