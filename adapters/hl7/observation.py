@@ -1,0 +1,194 @@
+"""OBX → Observation: the value as text by its type, unit, range, flags, status, times.
+
+HL7 v2.5.1 section 7.4.2. Values are never reformatted: types without components (NM, ST, TX …)
+give their whole field, so that an unescaped ``3~5`` or ``10^3`` stays what the lab wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from adapters.hl7.coded import read_coded_text, read_codings, read_unit
+from adapters.hl7.er7 import Message, Segment
+from adapters.hl7.grouping import ResultLine
+from adapters.hl7.identity import national_form
+from adapters.hl7.statuses import observation_status
+from adapters.hl7.timestamp import parse_moment
+from mapping.finding import Finding, Severity
+from mapping.moment import Moment
+from mapping.reference_range import parse_reference_range
+from mapping.report import Observation, ObservationStatus, ReferenceRange
+
+_NULL: Final = '""'
+_NO_RANGE: Final = ReferenceRange()
+_LONGEST_RANGE: Final = 200
+_LONGEST_PLAIN_RANGE: Final = 40
+
+_WHOLE: Final = frozenset({"NM", "ST", "", "IS", "ID", "SI", "DT", "TM", "GTS"})
+_TEXT: Final = frozenset({"TX", "FT"})
+_CODED: Final = frozenset({"CE", "CWE", "CNE", "CF"})
+_FIRST_COMPONENT: Final = frozenset({"TS", "DTM", "CQ"})
+_ENCAPSULATED: Final = frozenset({"ED", "RP"})
+_PERSONS_AND_PLACES: Final = frozenset(
+    {"AD", "CK", "CN", "CP", "CX", "DR", "EI", "MO", "NA", "MA", "PN", "TN", "XAD", "XCN",
+     "XON", "XPN", "XTN", "NR", "HD", "PL"}
+)  # fmt: skip
+
+
+class ObservationReader:
+    """Reads the OBX of one message; ``findings`` collects what could not be used."""
+
+    __slots__ = ("_charset", "_delimiters", "_findings", "_message", "_status_in_obx_11")
+
+    def __init__(
+        self, message: Message, findings: list[Finding], *, status_in_obx_11: bool = True
+    ) -> None:
+        self._message = message
+        self._delimiters = message.delimiters
+        self._charset = message.charset
+        self._findings = findings
+        self._status_in_obx_11 = status_in_obx_11
+
+    def read(self, line: ResultLine, inherited: ObservationStatus, sex: str) -> Observation | None:
+        """The observation of one result line; ``None`` where it has no code or is a document.
+
+        ``inherited`` is the status of an OBX that has none; ``sex`` chooses among ranges.
+        """
+        obx = line.segments[0]
+        fields = obx.fields
+        if len(fields) < 24:
+            fields = fields + [""] * (24 - len(fields))
+        delimiters = self._delimiters
+        charset = self._charset
+        value_type = fields[2]
+        if value_type not in _WHOLE:
+            value_type = obx.text(2).strip().upper()
+            if value_type in _ENCAPSULATED:
+                self._report("hl7-attachment", obx, 5)
+                return None
+        codings = read_codings(fields[3], delimiters, charset)
+        if not codings:
+            self._report("hl7-no-code", obx, 3, severity=Severity.ERROR)
+            return None
+        value = self._value(line, value_type)
+        unit = read_unit(fields[6], delimiters, charset) if fields[6] else ""
+        if value_type == "CQ" and not unit:
+            unit = obx.text(5, 2)
+        status = self._status(obx, fields[11], inherited)
+        if not value and status in (ObservationStatus.FINAL, ObservationStatus.CORRECTED):
+            self._report("hl7-no-value", obx, 5)
+        return Observation(
+            codings,
+            value,
+            value_type,
+            unit,
+            self._range(obx, fields[7], sex) if fields[7] else _NO_RANGE,
+            self._flags(fields[8]) if fields[8] else (),
+            status,
+            read_coded_text(fields[17], delimiters, charset) if fields[17] else "",
+            obx.text(4) if fields[4] else "",
+            self._performer(obx) if fields[16] else "",
+            self._moment(obx, 14) if fields[14] else None,
+            self._moment(obx, 19) if fields[19] else None,
+            tuple(line.notes) if line.notes else (),
+            obx.place(),
+        )
+
+    def _value(self, line: ResultLine, value_type: str) -> str:
+        if value_type in _TEXT:
+            return "\n".join(self._running_text(obx) for obx in line.segments)
+        obx = line.segments[0]
+        raw = obx.raw(5)
+        if not raw or raw == _NULL:
+            return ""
+        if value_type in _WHOLE:
+            if self._delimiters.repetition in raw and value_type == "NM":
+                self._report("hl7-repeated-value", obx, 5, raw)
+            return self._message.decode(raw).strip()
+        read = self._component_reader(value_type)
+        if read is None:
+            if value_type not in _PERSONS_AND_PLACES:
+                self._report("hl7-value-type", obx, 2, value_type)
+            return self._message.decode(raw).strip()
+        parts = obx.repetitions(5)
+        if len(parts) == 1:
+            return read(raw)
+        self._report("hl7-repeated-value", obx, 5, raw)
+        return self._delimiters.repetition.join(map(read, parts))
+
+    def _running_text(self, obx: Segment) -> str:
+        """Repetitions of TX and FT are lines, but ``3~5`` is a range that nobody escaped."""
+        raw = obx.raw(5)
+        if len(raw) <= _LONGEST_PLAIN_RANGE:
+            before, mark, after = raw.partition(self._delimiters.repetition)
+            if mark and before[-1:].isdigit() and after[:1].isdigit():
+                return obx.whole(5)
+        return "\n".join(obx.decoded_repetitions(5))
+
+    def _component_reader(self, value_type: str) -> Callable[[str], str] | None:
+        if value_type in _CODED:
+            return lambda raw: read_coded_text(raw, self._delimiters, self._charset)
+        if value_type == "SN":
+            return self._structured_numeric
+        if value_type in _FIRST_COMPONENT:
+            return lambda raw: self._message.part(raw, 1).strip()
+        return None
+
+    def _structured_numeric(self, raw: str) -> str:
+        """SN (section 2.A.73): comparator ^ number ^ separator ^ number, put together without
+        blanks. ``=`` is what an empty comparator means, so it adds nothing."""
+        comparator, *rest = (self._message.part(raw, at).strip() for at in (1, 2, 3, 4))
+        return ("" if comparator == "=" and rest[0] else comparator) + "".join(rest)
+
+    def _range(self, obx: Segment, raw: str, sex: str) -> ReferenceRange:
+        text = raw.partition(self._delimiters.component)[0] or obx.whole(7)
+        text = self._message.decode(text)
+        if text == _NULL or not text.strip():
+            return _NO_RANGE
+        if len(text) > _LONGEST_RANGE:
+            return ReferenceRange(text=text.strip(), raw=text)
+        return parse_reference_range(text, sex)
+
+    def _flags(self, raw: str) -> tuple[str, ...]:
+        if raw.isalnum():
+            return (raw,)
+        part = self._message.part
+        flags = (part(item, 1).strip() for item in raw.split(self._delimiters.repetition))
+        return tuple(flag for flag in flags if flag)
+
+    def _status(self, obx: Segment, raw: str, inherited: ObservationStatus) -> ObservationStatus:
+        if not raw or not self._status_in_obx_11:
+            return inherited
+        status = observation_status(raw)
+        if status is not None:
+            return status
+        letter = obx.text(11).strip().upper()
+        if not letter:
+            return inherited
+        status = observation_status(letter)
+        if status is None:
+            self._report("hl7-status", obx, 11, letter)
+            return ObservationStatus.PRELIMINARY
+        return status
+
+    def _performer(self, obx: Segment) -> str:
+        found = (national_form(self._message.part(item, 1)) for item in obx.repetitions(16))
+        return next(filter(None, found), "")
+
+    def _moment(self, obx: Segment, number: int) -> Moment | None:
+        text = obx.text(number)
+        moment = parse_moment(text)
+        if moment is None and text.strip():
+            self._report("hl7-time", obx, number, text)
+        return moment
+
+    def _report(
+        self,
+        code: str,
+        obx: Segment,
+        number: int,
+        value: str = "",
+        severity: Severity = Severity.WARNING,
+    ) -> None:
+        self._findings.append(Finding(code, "", obx.place(number), value, severity))
