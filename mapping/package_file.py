@@ -5,10 +5,13 @@ Reading looks at the directory of the ZIP first and inflates only what passes.
 
 from __future__ import annotations
 
+import errno
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import zip_longest
 from typing import BinaryIO, cast
 
@@ -68,10 +71,8 @@ def read_package(
     is an :class:`~mapping.errors.UnreadablePayload` before anything is inflated. The records may
     still raise while they are read.
     """
-    try:
+    with _damage_named():
         package = zipfile.ZipFile(stream)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError):
-        raise DamagedPackage() from None
     entries = package.infolist()
     match = _ENTRY_NAME.fullmatch(entries[0].filename) if len(entries) == 1 else None
     if match is None:
@@ -109,17 +110,27 @@ def _check_entry(entry: zipfile.ZipInfo, directory_at: int, largest_file: int) -
     if entry.file_size > _SMALL and entry.file_size > packed * _LARGEST_RATIO:
         ratio = entry.file_size // packed
         raise SuspiciousPackage(measure="ratio", actual=ratio, limit=_LARGEST_RATIO)
-    if entry.header_offset + entry.compress_size > directory_at:
+    if not 0 <= entry.header_offset <= directory_at - entry.compress_size:
         raise SuspiciousPackage(measure="overlap", actual="found", limit="none")
 
 
 def _inflated(
     package: zipfile.ZipFile, entry: zipfile.ZipInfo, largest_file: int
 ) -> Iterator[UploadRecord]:
+    with _damage_named(), package, package.open(entry) as file:
+        yield from read_upload(cast(BinaryIO, file), largest_file=largest_file)
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """What :mod:`zipfile` raises on broken bytes, as one error; faults of the disk stay OSError."""
     try:
-        with package, package.open(entry) as file:
-            yield from read_upload(cast(BinaryIO, file), largest_file=largest_file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        yield
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise DamagedPackage() from None
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError):
         raise DamagedPackage() from None
 
 

@@ -261,7 +261,8 @@ def _record(element: etree._Element, number: int) -> UploadRecord:
 
 
 def _add_leaf(fields: dict[str, Field], leaf: etree._Element, place: str) -> None:
-    if len(leaf) or _is_text(leaf.tail):
+    tail = leaf.tail
+    if len(leaf) or (tail is not None and not tail.isspace()):
         raise UnexpectedStructure(expected="one text in each field", place=place)
     value = leaf.text
     if not value:
