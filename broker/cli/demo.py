@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.folder.formats.ic_card_writer import write_ic_card
-from broker.demo.messages import Times, fhir_bundles, hl7_messages, result_file
+from broker.demo.messages import (
+    Times,
+    corrected_message,
+    fhir_bundles,
+    hl7_messages,
+    result_file,
+)
 from broker.demo.people import visits
 from broker.demo.rehearsal import Rehearsal, rehearsal
 from broker.demo.senders import drop_file, post_fhir, send_folder, send_hl7
@@ -101,6 +107,9 @@ async def _send_scenario(stage: Rehearsal, tell: Any) -> None:
     name, raw = result_file(times)
     drop_file(stage.lab_inbox, name, raw)
     tell("file", f"{name}: three results", "dropped")
+    await _inbox_taken(stage)
+    await stage.broker.at_rest()
+    await send_hl7(stage, corrected_message(times), tell)
 
 
 async def _inbox_taken(stage: Rehearsal) -> None:

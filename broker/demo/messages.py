@@ -117,9 +117,9 @@ def hl7_messages(times: Times) -> list[tuple[str, bytes]]:
     one, two, three, four, five = PEOPLE
     glucose = Line("GLUC", "Glucose AC", "NM", "92", "mg/dL", "70-99")
     creatinine = Line("CREA", "Creatinine", "NM", "0.9", "mg/dL", "0.6-1.3")
-    corrected = Line("CREA", "Creatinine", "NM", "1.9", "mg/dL", "0.6-1.3", "H")
     total = Line("CHOL", "Cholesterol", "NM", "183", "mg/dL", "<200")
     unknown = Line("XQ7", "Wonder marker", "NM", "3.1", "U/L", "1-5")
+    retired = Line("OLD", "Retired order code", "NM", "4", "U/L", "1-5")
     no_range = Line("UA", "Uric acid", "NM", "6.2", "mg/dL")
     control = Line("GLUC", "Glucose AC", "NM", "101", "mg/dL")
     return [
@@ -133,17 +133,24 @@ def hl7_messages(times: Times) -> list[tuple[str, bytes]]:
             oru("3", one, "06012C^Urine^NHI", "H26003", URINE, times, specimen="Urine"),
         ),
         ("creatinine", oru("4", two, "CREA", "H26004", (creatinine,), times)),
-        (
-            "... the same, corrected",
-            oru("5", two, "CREA", "H26004", (corrected,), times, status="C"),
-        ),
         ("one-sided range", oru("6", two, "CHOL", "H26006", (total,), times)),
         ("unknown local code", oru("7", four, "XQ7", "H26007", (unknown,), times)),
         ("no visit at the clinic", oru("8", STRANGER, "GLUC", "H26008", (glucose,), times)),
         ("breaks an NHI rule", oru("9", five, "UA", "H26009", (no_range,), times)),
+        (
+            "an order code NHI does not know",
+            oru("11", four, "09100C^^NHI", "H26011", (retired,), times),
+        ),
         ("quality control run", oru("10", three, "GLUC", "QC1", (control,), times, processing="Q")),
         ("the first one again", oru("1", one, "GLUC", "H26001", (glucose,), times)),
     ]
+
+
+def corrected_message(times: Times) -> list[tuple[str, bytes]]:
+    """The creatinine again, corrected, after NHI has accepted the first."""
+    line = Line("CREA", "Creatinine", "NM", "1.9", "mg/dL", "0.6-1.3", "H")
+    raw = oru("5", PEOPLE[1], "CREA", "H26004", (line,), times, status="C")
+    return [("the creatinine, corrected", raw)]
 
 
 def fhir_bundles(times: Times) -> list[tuple[str, bytes]]:

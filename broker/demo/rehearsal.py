@@ -60,6 +60,7 @@ lab_code = "{lab}"
 token_sha256 = ["{token}"]
 sending_application = "(none: this source posts FHIR)"
 default_method = "無"
+default_unit = "無"
 
 [[source]]
 id = "demo-files"

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
-from adapters.hl7.client import MllpClient
 
 from adapters.folder.formats.identify import identify
+from adapters.hl7.client import connect
 from adapters.ports.intake import Media
 from broker.demo.rehearsal import TOKEN, Rehearsal
 from mapping.errors import LabbrokerError
@@ -21,7 +21,7 @@ Tell = Callable[[str, str, str], None]
 
 async def send_hl7(rehearsal: Rehearsal, messages: list[tuple[str, bytes]], tell: Tell) -> None:
     """Send over one connection, each message after the acknowledgement of the last."""
-    async with MllpClient("127.0.0.1", rehearsal.broker.mllp_port) as client:
+    async with await connect("127.0.0.1", rehearsal.broker.mllp_port) as client:
         for what, raw in messages:
             answer = await client.send(raw)
             tell("MLLP", what, answer.code)

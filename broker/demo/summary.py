@@ -21,7 +21,7 @@ from broker.store.overview import (
 )
 from mapping.catalogue.tables import order_code, order_codes
 from mapping.errors import Language
-from mapping.finding import Severity
+from mapping.finding import Finding, Severity, finding_texts
 
 _STATES = {
     "accepted": ("accepted by NHI", "檢核正確"),
@@ -63,7 +63,11 @@ def summarize(reader: Engine, language: Language) -> Summary:
             first = first or next(iter(findings), None)
             why = f"{row.held_reason}: {first.message(language)}" if first else row.held_reason
         elif row.verdict_code:
-            why = f"NHI {row.verdict_code} {row.verdict_fields}"
+            why = f"NHI {row.verdict_code} ({row.verdict_fields}): " + " ".join(
+                Finding(code, row.verdict_fields, row.place).message(language)
+                for code in row.verdict_code.split(",")
+                if code in finding_texts()
+            )
         if row.confirmed_at is not None:
             uploaded += 1
             on_time += row.confirmed_at <= row.due_at
@@ -115,7 +119,7 @@ def render(summary: Summary, language: Language) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(rows: Sequence[Sequence[str]], widest: int = 26) -> list[str]:
+def _table(rows: Sequence[Sequence[str]], widest: int = 30) -> list[str]:
     columns = [
         min(widest, max(_width(row[index]) for row in rows)) for index in range(len(rows[0]) - 1)
     ]
