@@ -12,6 +12,8 @@ numbers its lines 1, 2, 3 … in the lab's order, under the lab's own names.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from mapping.catalogue.tables import order_code as catalogue_order_code
 from mapping.catalogue.tables import report_items
@@ -68,6 +70,17 @@ class SplitReport:
     findings: tuple[Finding, ...]
 
 
+class LinePlaces(NamedTuple):
+    """Where the elements of one line stand: ``OBX[3]-5`` in HL7 v2, ``row 7.value`` elsewhere."""
+
+    code: str
+    value: str
+    unit: str
+    reference: str
+    abnormal_flags: str
+    method: str
+
+
 @dataclass(slots=True)
 class _Gathered:
     origin: str
@@ -92,7 +105,7 @@ def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
         if problem is None:
             origin = service_origin if decision.by_service else decision.evidence
             if origin == "code":
-                origin = place_of(observation, "3", "code")
+                origin = line_places(observation.place).code
             orders.setdefault(decision.order_code, _Gathered(origin)).lines.append(
                 (observation, decision)
             )
@@ -106,10 +119,12 @@ def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
     return SplitReport(results, tuple(findings))
 
 
-def place_of(observation: Observation, hl7_field: str, name: str) -> str:
-    """The place of one element of a line: ``OBX[3]-5`` in HL7 v2, ``row 7.value`` elsewhere."""
-    place = observation.place
-    return f"{place}-{hl7_field}" if "OBX[" in place else f"{place}.{name}"
+@lru_cache(maxsize=4096)
+def line_places(place: str) -> LinePlaces:
+    """The places of the elements of the line at ``place``."""
+    if "OBX[" in place:
+        return LinePlaces(*(f"{place}-{number}" for number in (3, 5, 6, 7, 8, 17)))
+    return LinePlaces(*(f"{place}.{name}" for name in LinePlaces._fields))
 
 
 def _decide(
@@ -186,7 +201,7 @@ def _numbered(code: str, lines: list[tuple[Observation, Decision]]) -> list[Reso
             next_number += 1
         origin = decision.name_origin
         if origin == "code":
-            origin = place_of(observation, "3", "code")
+            origin = line_places(observation.place).code
         resolved.append(ResolvedLine(observation, number, decision.name, origin, number_origin))
     if len(resolved) == 1 and not resolved[0].item_name and (known := catalogue_order_code(code)):
         resolved[0] = replace(resolved[0], item_name=known.name_zh, origin="order-codes")

@@ -19,7 +19,8 @@ from mapping.national_id import is_valid_national_id
 from mapping.profile import Agreement, Commission, Route, SourceProfile
 from mapping.record import Field
 from mapping.report import LabReport
-from mapping.rocdate import roc_date, roc_datetime, roc_moment, roc_month
+from mapping.roc_fields import written_datetime, written_moment
+from mapping.rocdate import roc_date, roc_month
 from mapping.visit import Order, Visit
 
 _LABORATORY = "50"
@@ -68,7 +69,7 @@ def build_header(
     header["h17"] = _ordering_physician(report, visit)
     header["h18"] = _reporting_physician(report, agreement)
     header["h19"] = _ordered(report, visit_order)
-    header["h20"] = Field(roc_moment(taken[0]), taken[1])
+    header["h20"] = Field(written_moment(taken[0]), taken[1])
     header["h22"] = _specimen(report, profile, findings)
     if visit.newborn_birth_on is not None:
         header["h23"] = _day(visit.newborn_birth_on, "visit.newborn_birth_on")
@@ -81,7 +82,7 @@ def _clinic(visit: Visit) -> dict[str, Field]:
     return {
         "h2": Field(visit.institution_code, "visit.institution_code"),
         "h3": Field(visit.institution_kind, "visit.institution_kind"),
-        "h5": Field(roc_datetime(visit.card_at), "visit.card_at"),
+        "h5": Field(written_datetime(visit.card_at), "visit.card_at"),
         "h7": Field(visit.visit_serial, "visit.visit_serial"),
         "h8": Field(visit.makeup_code, "visit.makeup_code"),
         "h28": Field(visit.visit_identifier, "visit.visit_identifier"),
@@ -126,7 +127,7 @@ def _arrival(
         origin = f"assumed:{origin}"
     if origin.startswith("assumed:"):
         findings.append(_warning("assumed-card-time", "h5", report))
-    return Field(roc_moment(moment).ljust(13, "0"), origin)
+    return Field(written_moment(moment).ljust(13, "0"), origin)
 
 
 def _report_type(order_result: OrderResult, report: LabReport, findings: list[Finding]) -> Field:
@@ -171,10 +172,10 @@ def _reporting_physician(report: LabReport, agreement: Agreement) -> Field:
 
 def _ordered(report: LabReport, visit_order: Order) -> Field:
     if visit_order.ordered_at is not None:
-        return Field(roc_datetime(visit_order.ordered_at), "order.ordered_at")
+        return Field(written_datetime(visit_order.ordered_at), "order.ordered_at")
     ordered_at = usable(report.ordered_at)
     if ordered_at is not None:
-        return Field(roc_moment(ordered_at), f"{report.place}.ordered_at")
+        return Field(written_moment(ordered_at), f"{report.place}.ordered_at")
     return Field("", "")
 
 

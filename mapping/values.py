@@ -83,6 +83,7 @@ def is_outside(
     return outside_by_range(value, reference) if flagged is None else flagged
 
 
+@lru_cache(maxsize=1024)
 def outside_by_flag(abnormal_flags: tuple[str, ...]) -> bool | None:
     """What the abnormal flags (OBX-8, interpretation) say; None for none, or a contradiction."""
     outside = within = False

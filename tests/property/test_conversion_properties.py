@@ -1,0 +1,144 @@
+"""Whatever a lab sends: every line is uploaded or named in a finding, and no value changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mapping.big5 import fit_text
+from mapping.codes import split_orders
+from mapping.convert import convert
+from mapping.match import Outcome, match_visit
+from mapping.merge import merge_order
+from mapping.profile import Agreement, CodeLink, SourceProfile
+from mapping.record import UploadRecord, correction_key
+from mapping.reference_range import parse_reference_range
+from mapping.report import Coding, LabReport, Observation, ObservationStatus, ReportStatus
+from tests.unit.conversion_examples import (
+    CBC,
+    CLINIC,
+    CLINIC_UPLOADS,
+    LAB_UPLOADS,
+    PROFILE,
+    RECEIVED,
+    report,
+    visit,
+)
+
+ORDER_CODES = ["08011C", "08013C", "09005C", "09015C", "12171B", "14051C", "32001C", "99999C"]
+CODINGS = st.builds(
+    Coding,
+    st.sampled_from([*ORDER_CODES, *CBC, "718-7", "2160-0", "RDW", ""]),
+    st.sampled_from(["", "WBC", "肌酸酐", "something"]) | st.text(max_size=10),
+    st.sampled_from(["", "LN", "L", "NHI", "http://loinc.org"]),
+)
+OBSERVATIONS = st.builds(
+    Observation,
+    codings=st.lists(CODINGS, max_size=2).map(tuple),
+    value=st.sampled_from(["5.0", "<0.1", "陰性", "05.60"]) | st.text(max_size=20),
+    unit=st.sampled_from(["", "mg/dL", "%", "10^3/uL"]),
+    reference=st.sampled_from(["", "1-9", "<200", "Negative"]).map(parse_reference_range),
+    abnormal_flags=st.lists(st.sampled_from(["H", "N", "x"]), max_size=2).map(tuple),
+    status=st.sampled_from(ObservationStatus),
+    notes=st.lists(st.text(max_size=10), max_size=1).map(tuple),
+)
+SERVICES = st.sampled_from(["", *ORDER_CODES])
+PROFILES = st.sampled_from(
+    [PROFILE, replace(PROFILE, codes={"WBC": CodeLink("08002C"), "RDW": CodeLink("")})]
+)
+
+
+@st.composite
+def reports(draw: st.DrawFn) -> LabReport:
+    drawn = draw(st.lists(OBSERVATIONS, max_size=8))
+    numbered = (replace(line, place=f"OBX[{index}]") for index, line in enumerate(drawn, 1))
+    status = draw(st.sampled_from(ReportStatus))
+    return report(*numbered, service=draw(SERVICES), status=status)
+
+
+@given(reports(), PROFILES)
+def test_every_line_is_in_one_order_or_in_a_finding(
+    sent: LabReport, profile: SourceProfile
+) -> None:
+    split = split_orders(sent, profile)
+    placed = [
+        resolved.observation.place
+        for order in split.orders
+        for resolved in (*order.lines, *order.awaited, *order.withdrawn)
+    ]
+    assert len(placed) == len(set(placed))
+    told = {finding.place for finding in split.findings}
+    assert set(placed) | told == {line.place for line in sent.observations}
+    for finding in split.findings:
+        assert finding.message()
+        assert finding.remedy("zh")
+
+
+@given(reports(), PROFILES)
+def test_row_numbers_are_unique_within_an_order(sent: LabReport, profile: SourceProfile) -> None:
+    for order in split_orders(sent, profile).orders:
+        lines = (*order.lines, *order.awaited, *order.withdrawn)
+        assert len({resolved.item_number for resolved in lines}) == len(lines)
+
+
+@given(reports(), st.sampled_from([CLINIC_UPLOADS, LAB_UPLOADS]))
+def test_conversion_changes_no_value_and_names_every_origin(
+    sent: LabReport, terms: Agreement
+) -> None:
+    for order in split_orders(sent, PROFILE).orders:
+        visited = visit(order.order_code)
+        found = match_visit(sent, order.order_code, CLINIC, (visited,))
+        assert found.outcome is Outcome.MATCHED
+        assert found.visit is not None
+        assert found.order is not None
+        conversion = convert(
+            sent,
+            order,
+            found.visit,
+            found.order,
+            terms,
+            PROFILE,
+            RECEIVED,
+        )
+        record = conversion.record
+        assert len(record.rows) == len(order.lines)
+        for resolved, row in zip(order.lines, record.rows, strict=True):
+            written = next((row[tag] for tag in ("r4", "r7", "r8-1") if tag in row), None)
+            assert (written.value if written else "") == fit_text(resolved.observation.value, "r4")[
+                0
+            ]
+        for fields in (record.header, *record.rows):
+            assert all(field.value and field.origin for field in fields.values())
+        again = convert(sent, order, visited, found.order, terms, PROFILE, RECEIVED)
+        assert again == conversion
+
+
+@given(reports(), reports())
+def test_a_correction_keeps_the_key_and_loses_no_row(first: LabReport, second: LabReport) -> None:
+    def records(sent: LabReport) -> dict[str, UploadRecord]:
+        return {
+            order.order_code: convert(
+                sent,
+                order,
+                visit(order.order_code),
+                visit(order.order_code).orders[0],
+                CLINIC_UPLOADS,
+                PROFILE,
+                RECEIVED,
+            ).record
+            for order in split_orders(sent, PROFILE).orders
+        }
+
+    early, late = records(first), records(second)
+    for code in early.keys() & late.keys():
+        previous, current = early[code], late[code]
+        merged = merge_order(previous, current)
+        assert correction_key(merged) == correction_key(previous)
+        numbers = [row["r1"].value for row in merged.rows]
+        assert len(numbers) == len(set(numbers))
+        assert len(merged.rows) >= max(len(previous.rows), len(current.rows))
+        values = [row.get("r4") for row in merged.rows]
+        for row in current.rows:
+            assert row.get("r4") in values
