@@ -22,7 +22,7 @@ class Presence:
         self._folder = folder
         self._prepared = False
         self.identity: tuple[int, int] | None = None
-        """Device and inode of the folder at the last good listing: another one needs a new watch."""
+        """Device and inode at the last good listing: another one needs a new watch."""
 
     def listing(self) -> dict[str, Sighting]:
         """Each entry of the folder but our own sub-folders. Raises FolderGone."""

@@ -155,7 +155,7 @@ class FolderScan:
             return
         files = [(ready, file) for ready, file, _ in stored]
         errors = await self.call(lambda: self._taking.move(files))
-        for (ready, file, accepted), error in zip(stored, errors, strict=True):
+        for (ready, _, accepted), error in zip(stored, errors, strict=True):
             if error is not None:
                 self._postpone(ready.name, error, "moved", summary)
                 continue

@@ -64,7 +64,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How long a name has looked the same: since ``since`` (monotonic seconds), in ``scans`` scans."""
+    """Since when (monotonic seconds) and in how many scans a name has looked the same."""
 
     sighting: Sighting
     since: float

@@ -10,7 +10,7 @@ from adapters.ports.intake import Media
 
 @dataclass(frozen=True, slots=True)
 class WatchedFolder:
-    """Times are seconds. ``media`` is set where a folder holds one format only, else content decides.
+    """Times are seconds. ``media`` is set where a folder holds one format; else content decides.
 
     ``patience_seconds``: how long a file that is quiet but looks unfinished (empty, or without
     the end of its format) is waited for. ``polling`` is for network shares, where the file system

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 from mapping.moment import TAIPEI, Moment, Precision
 from mapping.rocdate import parse_roc_date, parse_roc_moment
@@ -39,6 +40,7 @@ def read_day(text: str) -> date:
     return date(year, int(match.group(3)), int(match.group(4)))
 
 
+@lru_cache(maxsize=4096)
 def read_moment(text: str) -> Moment:
     """The point in time that ``text`` is, as precise as it was written; Taipei time without an
     offset. Raises ``ValueError``, without the text."""

@@ -29,6 +29,7 @@ SHARED = (
 """Columns whose cells are equal in all rows of a report. Rows that differ in one of them are
 reports of their own: a value is never carried from one row to another."""
 
+_TIMES = ("collected_at", "received_at", "reported_at")
 _ID_LENGTH = 10
 
 
@@ -38,6 +39,7 @@ class Group:
 
     shared: tuple[str, ...]
     patient: Patient = field(init=False)
+    moments: dict[str, Moment | None] = field(init=False)
     rows: list[int] = field(default_factory=list)
     lines: list[Observation] = field(default_factory=list)
 
@@ -48,6 +50,7 @@ class Group:
             sex=SEX_WORDS.get(self._cell("sex").strip().casefold(), ""),
             name=self._cell("name"),
         )
+        self.moments = {column: _moment(self._cell(column)) for column in _TIMES}
 
     @property
     def place(self) -> str:
@@ -73,10 +76,10 @@ class Group:
             accession_number=self._cell("accession_number").strip(),
             specimen=Specimen(
                 kind=self._cell("specimen"),
-                collected_at=_moment(self._cell("collected_at")),
-                received_at=_moment(self._cell("received_at")),
+                collected_at=self.moments["collected_at"],
+                received_at=self.moments["received_at"],
             ),
-            reported_at=_moment(self._cell("reported_at")),
+            reported_at=self.moments["reported_at"],
             place=self.place,
         )
 
@@ -87,8 +90,8 @@ class Group:
             found.append(self._finding("csv-bad-national-id", "national_id"))
         if self._cell("birth_on").strip() and self.patient.birth_on is None:
             found.append(self._finding("csv-bad-date", "birth_on"))
-        for column in ("collected_at", "received_at", "reported_at"):
-            if self._cell(column).strip() and _moment(self._cell(column)) is None:
+        for column, moment in self.moments.items():
+            if moment is None and self._cell(column).strip():
                 found.append(self._finding("csv-bad-date", column))
         if self._cell("sex").strip() and not self.patient.sex:
             found.append(self._finding("csv-unknown-sex", "sex", Severity.WARNING))

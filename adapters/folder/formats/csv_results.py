@@ -58,6 +58,8 @@ def read_csv(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     ]
     groups = _read_rows(rows, header, findings, may_hold_formulas=_FORMULA in text)
     reports = _reports(groups, findings)
+    if not groups and not any(f.severity is Severity.ERROR for f in findings):
+        findings.append(Finding("csv-no-rows", "", "file", "", Severity.INFORMATION))
     if len(findings) > _MAX_FINDINGS:
         left = str(len(findings) - _MAX_FINDINGS)
         more = Finding("csv-more-findings", place="file", parameters=(("count", left),))
@@ -76,6 +78,8 @@ def _read_rows(
     width = header.width
     shared_of, line_of = _getter(SHARED, header), _getter(_LINE, header)
     groups: dict[tuple[str, ...], Group] = {}
+    # A file names the same few examinations again and again.
+    items: dict[tuple[str, str], tuple[Coding, ...]] = {}
     for number, row in enumerate(rows, start=2):
         if not any(row):
             continue
@@ -90,7 +94,12 @@ def _read_rows(
         group = groups.get(shared)
         if group is None:
             group = groups[shared] = Group(shared)
-        line = _line(line_of(row), group, number)
+        cells = line_of(row)
+        item = cells[0], cells[1]
+        codings = items.get(item)
+        if codings is None:
+            codings = items[item] = _codings(*item)
+        line = _line(cells, codings, group, number)
         if isinstance(line, Finding):
             findings.append(line)
             continue
@@ -105,23 +114,33 @@ def _getter(columns: tuple[str, ...], header: Header) -> Callable[[list[str]], t
     return cast("Callable[[list[str]], tuple[str, ...]]", itemgetter(*places))
 
 
-def _line(cells: tuple[str, ...], group: Group, number: int) -> Observation | Finding:
-    item_code, item_name, value, unit, reference, low, high, flag, status_word, method = cells
+def _codings(code: str, name: str) -> tuple[Coding, ...]:
+    code = code.strip()
+    return (Coding(code, name),) if code or name.strip() else ()
+
+
+def _line(
+    cells: tuple[str, ...], codings: tuple[Coding, ...], group: Group, number: int
+) -> Observation | Finding:
+    _, _, value, unit, reference, low, high, flag, status_word, method = cells
     place = f"row {number}"
     status = STATUS_WORDS.get(status_word)
     if status is None:
         status = STATUS_WORDS.get(status_word.strip().casefold())
         if status is None:
             return Finding("csv-unknown-status", "", place, status_word)
-    item_code, flag = item_code.strip(), flag.strip()
-    has_item = bool(item_code or item_name.strip())
-    if not has_item and not group.shared[_ORDER_CODE].strip():
+    if not codings and not group.shared[_ORDER_CODE].strip():
         return Finding("csv-no-item", "", place)
+    if (low or high) and (low.strip() or high.strip()):
+        bounds = ReferenceRange(low, high, "", reference)
+    else:
+        bounds = parse_reference_range(reference, group.patient.sex)
+    flag = flag.strip()
     return Observation(
-        codings=(Coding(item_code, item_name),) if has_item else (),
+        codings=codings,
         value=value,
         unit=unit,
-        reference=_reference(reference, low, high, group.patient.sex),
+        reference=bounds,
         abnormal_flags=(flag,) if flag else (),
         status=status,
         method=method,
@@ -132,12 +151,6 @@ def _line(cells: tuple[str, ...], group: Group, number: int) -> Observation | Fi
 def _formula(row: list[str]) -> str:
     """A cell that a spreadsheet wrote as a formula (``="0012"``): the value is inside, unread."""
     return next((cell for cell in row if cell.startswith(_FORMULA)), "")
-
-
-def _reference(reference: str, low: str, high: str, sex: str) -> ReferenceRange:
-    if low.strip() or high.strip():
-        return ReferenceRange(low, high, "", reference)
-    return parse_reference_range(reference, sex)
 
 
 def _reports(groups: list[Group], findings: list[Finding]) -> tuple[LabReport, ...]:

@@ -1,4 +1,4 @@
-"""Words in the status and sex columns of result files. An unknown status is never taken as final."""
+"""Words in the status and sex columns of result files. An unknown status is never final."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _WORDS = {
 }
 STATUS_WORDS: Mapping[str, ObservationStatus] = {
     "": ObservationStatus.FINAL,
+    "F": ObservationStatus.FINAL,
     **{word: status for status, words in _WORDS.items() for word in words.split()},
 }
 """Case-folded words; the letters are those of HL7 tables 0085 and 0123. An empty cell is final."""

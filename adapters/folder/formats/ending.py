@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from adapters.folder.formats.safe_xml import peek_root
 from adapters.ports.intake import Media
 
@@ -9,6 +11,7 @@ _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _LONGEST_COMMENT = 65535
 _XML_TAIL_BYTES = 4096
+_CLOSING = rb"</(?:[\w.-]+:)?%s\s*>\s*(?:<!--.*)?\Z"
 _XML = frozenset({Media.FHIR_XML, Media.IC_CARD_XML, Media.NHI_XML})
 
 
@@ -33,11 +36,13 @@ def ends_whole(raw: bytes, media: Media) -> bool:
 
 def _closes_root(raw: bytes) -> bool:
     root = peek_root(raw)
+    # Without its zeros UTF-16 shows the same ASCII markup.
     tail = raw[-_XML_TAIL_BYTES:].replace(b"\x00", b"").rstrip()
     if root is None or not tail.endswith(b">"):
         return False
-    name = root.name.encode()
-    return b"</" + name in tail or b":" + name + b">" in tail or tail.endswith(b"/>")
+    if root.is_empty:
+        return True
+    return re.search(_CLOSING % re.escape(root.name.encode()), tail, re.DOTALL) is not None
 
 
 def _has_zip_end(raw: bytes) -> bool:

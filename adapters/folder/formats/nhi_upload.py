@@ -18,7 +18,6 @@ from mapping.record import UploadRecord
 from mapping.upload_xml import read_upload
 
 _LARGEST_INFLATED = 128 * 1024 * 1024
-_CARD_TIME_LENGTH = 13
 
 
 class UploadKind(StrEnum):

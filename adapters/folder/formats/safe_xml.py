@@ -47,6 +47,8 @@ class XmlRoot:
 
     name: str
     namespace: str = ""
+    is_empty: bool = False
+    """Closed by its own start tag."""
 
 
 def peek_root(raw: bytes) -> XmlRoot | None:
@@ -65,10 +67,8 @@ def peek_root(raw: bytes) -> XmlRoot | None:
     if root is None:
         return None
     prefix = (root.group(1) or "")[:-1]
-    for bound, namespace in _NAMESPACE.findall(root.group(3)):
-        if bound == prefix:
-            return XmlRoot(root.group(2), namespace)
-    return XmlRoot(root.group(2))
+    namespaces = dict(_NAMESPACE.findall(root.group(3)))
+    return XmlRoot(root.group(2), namespaces.get(prefix, ""), root.group().endswith("/>"))
 
 
 def xml_encoding(raw: bytes, charset: str) -> str:

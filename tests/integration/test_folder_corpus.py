@@ -1,0 +1,81 @@
+"""Third-party bad inputs at the folder door: an answer for each, never another exception."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapters.folder.formats.csv_results import read_csv
+from adapters.folder.formats.ending import ends_whole
+from adapters.folder.formats.ic_card import read_ic_card
+from adapters.folder.formats.identify import identify
+from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
+from adapters.ports.intake import Media
+from mapping.errors import LabbrokerError, Language
+from mapping.parsed import ParsedPayload
+from mapping.profile import CsvLayout, SourceProfile
+from tests.conftest import Require
+
+READERS: tuple[Callable[[bytes, SourceProfile], ParsedPayload], ...] = (
+    read_csv,
+    read_ic_card,
+    read_nhi_xml,
+    read_nhi_zip,
+)
+PROFILES = (
+    SourceProfile("lab"),
+    SourceProfile("lab", charset="big5", csv=CsvLayout(encoding="big5", delimiter="\t")),
+)
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+_LONGEST_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def bad_files() -> list[Path]:
+    corpus = os.environ.get("LABBROKER_CORPUS", "")
+    folder = Path(corpus) / "bad"
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if corpus else []
+
+
+def test_every_bad_file_is_identified_or_refused(bad_files: list[Path], require: Require) -> None:
+    require(bad_files, "LABBROKER_CORPUS does not name a folder with bad/")
+    for path in bad_files:
+        raw = path.read_bytes()
+        try:
+            assert isinstance(identify(raw, path.name), Media)
+        except LabbrokerError as error:
+            _check_texts(error)
+        for media in Media:
+            assert isinstance(ends_whole(raw, media), bool)
+
+
+@pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.__name__)
+def test_every_bad_file_is_read_or_refused_by(
+    reader: Callable[[bytes, SourceProfile], ParsedPayload],
+    bad_files: list[Path],
+    require: Require,
+) -> None:
+    require(bad_files, "LABBROKER_CORPUS does not name a folder with bad/")
+    for path in bad_files:
+        raw = path.read_bytes()
+        for profile in PROFILES:
+            started = time.process_time()
+            try:
+                parsed = reader(raw, profile)
+            except LabbrokerError as error:
+                _check_texts(error)
+            else:
+                for finding in parsed.findings:
+                    assert finding.message("zh"), path
+            assert time.process_time() - started < _LONGEST_SECONDS, path
+
+
+def _check_texts(said: LabbrokerError) -> None:
+    """Both languages can be formatted with what the error carries."""
+    for language in LANGUAGES:
+        assert said.sentence(language)
+        assert said.remedy(language)
