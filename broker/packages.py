@@ -11,19 +11,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
 
 from broker.store.packages import NewPackage, insert_package, next_serial, ready_records
+from broker.store.records import Refused, hold_invalid
 from broker.store.writer import Writer
 from mapping.convert import stamp_upload_time
+from mapping.finding import Finding, Severity
 from mapping.moment import TAIPEI
 from mapping.package_file import verify_package, write_package
 from mapping.package_name import package_stem
 from mapping.record import UploadRecord
+from mapping.rules import RuleContext, check_package, check_record
 
 
 class Sealer:
@@ -51,7 +54,9 @@ class Sealer:
         """
         now = self._clock()
         upload_on = now.astimezone(TAIPEI).date()
-        new = await asyncio.to_thread(self._write, institution_code, upload_on, now)
+        new, refused = await asyncio.to_thread(self._write, institution_code, upload_on, now)
+        if refused:
+            await self._writer.write(lambda connection: hold_invalid(connection, refused))
         if new is None:
             return None
         return await self._writer.write(lambda connection: insert_package(connection, new))
@@ -60,20 +65,25 @@ class Sealer:
         """Where the frozen file of a package is."""
         return self._folder / f"{stem}.zip"
 
-    def _write(self, institution_code: str, upload_on: date, now: datetime) -> NewPackage | None:
+    def _write(
+        self, institution_code: str, upload_on: date, now: datetime
+    ) -> tuple[NewPackage | None, Refused]:
         with self._reader.connect() as connection:
             serial = next_serial(connection, institution_code, upload_on)
-            sealed = [
+            stamped = [
                 (record_id, stamp_upload_time(record, now))
                 for record_id, record in ready_records(
                     connection, institution_code, self._max_records
                 )
             ]
-        if not sealed:
-            return None
         stem = package_stem(institution_code, upload_on, serial)
+        refused = _last_gate([record for _, record in stamped], stem, upload_on)
+        sealed = [pair for index, pair in enumerate(stamped, start=1) if index not in refused]
+        held = [(stamped[index - 1][0], tuple(found)) for index, found in refused.items()]
+        if not sealed:
+            return None, held
         digest = write_package_file(self.path(stem), stem, lambda: (item for _, item in sealed))
-        return NewPackage(
+        new = NewPackage(
             stem=stem,
             institution_code=institution_code,
             upload_on=upload_on,
@@ -82,6 +92,25 @@ class Sealer:
             sealed_at=now,
             records=sealed,
         )
+        return new, held
+
+
+def _last_gate(
+    records: Sequence[UploadRecord], stem: str, upload_on: date
+) -> dict[int, list[Finding]]:
+    """What must not leave after all, by its number in the package: the rules as of the upload
+    date, and what only shows when the records lie side by side (codes 22 and 25)."""
+    context = RuleContext(today=upload_on, upload_on=upload_on, sealed=True)
+    refused: dict[int, list[Finding]] = {}
+    for index, record in enumerate(records, start=1):
+        for finding in check_record(record, context):
+            if finding.severity is Severity.ERROR:
+                refused.setdefault(index, []).append(finding)
+    for finding in check_package(records, stem, context):
+        number = finding.place.removeprefix("hdata[").removesuffix("]")
+        if finding.severity is Severity.ERROR and number.isdigit():
+            refused.setdefault(int(number), []).append(finding)
+    return refused
 
 
 def write_package_file(path: Path, stem: str, records: Callable[[], Iterator[UploadRecord]]) -> str:

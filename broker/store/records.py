@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -28,6 +28,9 @@ from mapping.merge import merge_order, withdrawn_numbers
 from mapping.record import UploadRecord, correction_key, record_from_json, record_to_json
 
 CheckRecord = Callable[[UploadRecord], tuple[Finding, ...]]
+
+Refused: TypeAlias = Sequence[tuple[int, tuple[Finding, ...]]]
+"""Record ids with what is wrong in each."""
 
 _ON_ITS_WAY = frozenset(
     {RecordState.SEALED, RecordState.INFLIGHT, RecordState.UNKNOWN, RecordState.CHECKING}
@@ -200,6 +203,18 @@ def move_records(
                     require_transition(RECORD_TRANSITIONS, RecordState(row.state), after)
         moved += count
     return moved
+
+
+def hold_invalid(connection: Connection, refused: Refused) -> None:
+    """Ready records that must not leave after all go back to a person."""
+    for record_id, findings in refused:
+        move_records(
+            connection,
+            [record_id],
+            RecordState.HELD,
+            held_reason=HeldReason.INVALID.value,
+            findings=findings_to_json(findings),
+        )
 
 
 def release_waiting(connection: Connection, order_identities: Sequence[str]) -> int:
