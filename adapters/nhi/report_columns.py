@@ -1,0 +1,93 @@
+"""Cuts printed lines into cells by the ruler of the report.
+
+The ruler is counted in bytes of CP950, as a Big5 printer counts: a full-width character takes
+two. Whether the real printer counts characters instead is not public, so both are tried: the
+measure that leaves the gaps between the columns blank is the right one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+_RULER = re.compile(r" *=+(?: +=+)+ *")
+_RUN = re.compile(r"=+")
+
+
+class Measure(Enum):
+    """What one column of the ruler holds."""
+
+    BYTES = "bytes"
+    CHARACTERS = "characters"
+
+    def length(self, text: str) -> int:
+        """Columns that ``text`` takes."""
+        return cp950_columns(text) if self is Measure.BYTES else len(text)
+
+
+def cp950_columns(text: str) -> int:
+    """Two for each character beyond ASCII."""
+    return len(text) if text.isascii() else sum(1 if char < "\x80" else 2 for char in text)
+
+
+def is_ruler(line: str) -> bool:
+    """Runs of ``=`` and blanks, two runs at least."""
+    return _RULER.fullmatch(line) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """``spans`` are (start, end) of each run of the ruler; the last cell is open to the right."""
+
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of_ruler(cls, line: str) -> Columns:
+        """The columns of a ruler line."""
+        return cls(tuple(match.span() for match in _RUN.finditer(line)))
+
+    def widths(self) -> tuple[int, ...]:
+        """Width of each column, flag character included."""
+        return tuple(end - start for start, end in self.spans)
+
+    def cut(self, line: str, measure: Measure) -> tuple[str, ...] | None:
+        """The cells, flag character first; None when the line does not fit the columns.
+
+        A ``*`` in the blank before a cell counts as its flag.
+        """
+        if measure is Measure.BYTES and not line.isascii():
+            line = _widened(line)
+        if line[: max(self.spans[0][0] - 1, 0)].strip():
+            return None
+        cells = []
+        previous_end = max(self.spans[0][0] - 1, 0)
+        for start, end in self.spans:
+            cell = line[start:] if end == self.spans[-1][1] else line[start:end]
+            gap = line[previous_end:start].strip(" ")
+            if gap not in ("", "*") or cell.startswith(_FILLER):
+                return None
+            if gap and cell[:1] in ("", " "):
+                cell = "*" + cell[1:]
+            previous_end = end
+            cells.append(cell.replace(_FILLER, ""))
+        return tuple(cells)
+
+
+def likelier_measure(lines: Iterable[str], columns: Columns) -> Measure:
+    """The measure that fits more of the lines with full-width text; bytes when equal."""
+    bytes_fit = characters_fit = 0
+    for line in lines:
+        if not line.isascii():
+            bytes_fit += columns.cut(line, Measure.BYTES) is not None
+            characters_fit += columns.cut(line, Measure.CHARACTERS) is not None
+    return Measure.CHARACTERS if characters_fit > bytes_fit else Measure.BYTES
+
+
+_FILLER = "\x00"
+
+
+def _widened(line: str) -> str:
+    """Each full-width character followed by a filler: positions then count bytes."""
+    return "".join(char if char < "\x80" else char + _FILLER for char in line)
