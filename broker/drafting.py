@@ -6,7 +6,7 @@ Whatever stops a result becomes a draft that is *held* with a reason; nothing va
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from broker.deadline import clock_start, due_at
@@ -72,10 +72,15 @@ class Drafting:
             split = split_orders(report, profile)
             for order in split.orders:
                 slot = f"{number}/{order.order_code}"
-                drafts.append(self._draft(slot, report, order, profile, received_at, visits_of))
+                about = _about(split.findings, order.order_code)
+                drafts.append(
+                    self._draft(slot, report, order, about, profile, received_at, visits_of)
+                )
             unmapped = tuple(
                 finding for finding in split.findings if finding.code in _HOLDS_AS_UNMAPPED
             )
+            if not split.orders:
+                unmapped = split.findings
             if unmapped:
                 drafts.append(_unmapped(number, report, unmapped, profile, received_at))
         return drafts
@@ -85,6 +90,7 @@ class Drafting:
         slot: str,
         report: LabReport,
         order: OrderResult,
+        findings: tuple[Finding, ...],
         profile: SourceProfile,
         received_at: datetime,
         visits_of: VisitLookup,
@@ -108,16 +114,13 @@ class Drafting:
                 findings=findings,
                 clock_started_at=received_at,
                 due_at=due_at(received_at),
-                cancelled=report.status is ReportStatus.CANCELLED,
             )
 
-        if report.status is ReportStatus.CANCELLED:
-            return held(HeldReason.INVALID, Finding("report-cancelled", place=report.place))
+        if _is_cancelled(report, order):
+            cancelled = held(HeldReason.INVALID, Finding("report-cancelled", place=report.place))
+            return replace(cancelled, cancelled=True)
         if not order.lines:
-            return held(
-                HeldReason.WAITING_FINAL,
-                Finding("waiting-final", place=report.place, severity=Severity.INFORMATION),
-            )
+            return held(*_without_lines(order, report.place, findings))
         visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
         match = match_visit(report, order.order_code, clinic_code, [visit for _, visit in visits])
         if match.visit is None or match.order is None:
@@ -143,7 +146,7 @@ class Drafting:
         conversion = convert(
             report, order, match.visit, match.order, agreement, profile, received_at
         )
-        findings = conversion.findings + check_record(
+        findings += conversion.findings + check_record(
             conversion.record, RuleContext(today=today, institutions=self.institutions)
         )
         blocked = any(finding.severity is Severity.ERROR for finding in findings)
@@ -165,6 +168,33 @@ class Drafting:
             clock_started_at=started_at,
             due_at=due_at(started_at),
         )
+
+
+def _is_cancelled(report: LabReport, order: OrderResult) -> bool:
+    """The lab took the whole order back, or could not do it."""
+    if report.status is ReportStatus.CANCELLED:
+        return True
+    return bool(order.withdrawn) and not order.lines and not order.awaited
+
+
+def _about(findings: tuple[Finding, ...], order_code: str) -> tuple[Finding, ...]:
+    """Those about lines that were left out of one order."""
+    wanted = ("order_code", order_code)
+    return tuple(
+        finding
+        for finding in findings
+        if finding.code not in _HOLDS_AS_UNMAPPED and wanted in finding.parameters
+    )
+
+
+def _without_lines(
+    order: OrderResult, place: str, findings: tuple[Finding, ...]
+) -> tuple[HeldReason, *tuple[Finding, ...]]:
+    """Why an order has nothing to upload."""
+    if order.awaited:
+        waiting = Finding("waiting-final", place=place, severity=Severity.INFORMATION)
+        return (HeldReason.WAITING_FINAL, waiting)
+    return (HeldReason.INVALID, *findings)
 
 
 def _unmapped(
@@ -191,4 +221,4 @@ def _unmapped(
     )
 
 
-_HOLDS_AS_UNMAPPED = frozenset({"unmapped-code", "unmapped-item"})
+_HOLDS_AS_UNMAPPED = frozenset({"unmapped-code"})

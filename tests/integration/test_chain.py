@@ -230,3 +230,19 @@ async def test_a_reader_that_crashes_quarantines_its_receipt_only(tmp_path: Path
         await stage.receive(creatinine("1", "0.9", number="N666"))
         await stage.receive(creatinine("2", "0.8", number="N777"))
         assert stage.states() == ["ready"]
+
+
+async def test_lines_that_fit_no_row_of_their_panel_are_held_not_lost(tmp_path: Path) -> None:
+    line = Line("RDW", "Red cell width", "NM", "13.1", "%", "11-15")
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(oru("1", ONE, "08011C^CBC^NHI", "N400001", (line,), TIMES))
+        assert stage.states() == ["held:unmapped"]
+
+
+async def test_a_withdrawn_line_takes_the_ready_result_back(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(creatinine("1", "0.9"))
+        await stage.receive(creatinine("2", "0.9", "W"))
+        assert "ready" not in stage.states()
