@@ -173,6 +173,23 @@ async def test_nothing_is_moved_before_the_intake_has_accepted(bench: Bench) -> 
     assert bench.intake.answers == []
 
 
+async def test_both_folders_are_synced_before_the_file_counts_as_answered(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.write("results.csv")
+    synced: list[tuple[Path, ...]] = []
+
+    def sync(*folders: Path) -> None:
+        assert bench.intake.answers == []
+        assert len(bench.names("done")) == 1
+        synced.append(folders)
+
+    monkeypatch.setattr(taking, "sync_folders", sync)
+    await bench.settle()
+    assert synced == [(bench.folder.done, bench.path)]
+    assert bench.intake.answers == [(1, True)]
+
+
 async def test_a_full_disk_is_tried_again_with_longer_and_longer_pauses(bench: Bench) -> None:
     bench.write("results.csv")
     bench.intake.down = True

@@ -17,7 +17,7 @@ from adapters.folder.formats.errors import TextUndecodable, XmlUnreadable
 
 MAX_BYTES = 64 * 1024 * 1024
 _MAX_MARKS = 2_000_000
-_MAX_DEPTH = 100
+_CHUNK = 1 << 16
 _HEAD_BYTES = 64 * 1024
 
 _ENCODINGS = {
@@ -109,8 +109,8 @@ def decode_xml(raw: bytes, charset: str) -> str:
 def elements(text: str, tag: str) -> Iterator[etree._Element]:
     """Each complete ``tag`` element right under the root, in order; freed when the next is asked.
 
-    Raises XmlUnreadable for anything that is not well-formed, declares a DOCTYPE or is larger or
-    deeper than any file of these formats.
+    Raises XmlUnreadable for anything that is not well-formed, declares a DOCTYPE, or is larger or
+    (libxml2's own limit of 256) deeper than any file of these formats.
     """
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise _unreadable("it declares a DOCTYPE", "含有 DOCTYPE 宣告", "line 1")
@@ -119,31 +119,24 @@ def elements(text: str, tag: str) -> Iterator[etree._Element]:
     declaration = _DECLARATION.match(text)
     body = (text[declaration.end() :] if declaration else text).lstrip()
     parser = etree.XMLPullParser(
-        events=("start", "end"),
+        events=("end",),
+        tag=tag,
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
-        dtd_validation=False,
         huge_tree=False,
         remove_comments=True,
         remove_pis=True,
     )
-    depth = 0
     try:
-        for start in range(0, len(body), 1 << 16):
+        for start in range(0, len(body), _CHUNK):
             # Fed as UTF-8 bytes: lxml reads a str by the platform's internal form.
-            parser.feed(body[start : start + (1 << 16)].encode("utf-8"))
-            for event, element in parser.read_events():
-                if event == "start":
-                    depth += 1
-                    if depth > _MAX_DEPTH:
-                        raise _unreadable("it is nested too deeply", "巢狀層數過多", "line 1")
-                    continue
-                depth -= 1
-                if depth == 1:
-                    if element.tag == tag:
-                        yield element
-                    _free(element)
+            parser.feed(body[start : start + _CHUNK].encode("utf-8"))
+            for _, element in parser.read_events():
+                parent = element.getparent()
+                if parent is not None and parent.getparent() is None:
+                    yield element
+                    _free(element, parent)
         parser.close()
     except etree.XMLSyntaxError as error:
         raise _unreadable(
@@ -153,12 +146,10 @@ def elements(text: str, tag: str) -> Iterator[etree._Element]:
         raise _unreadable("it holds lone surrogates", "含有不成對的代理字元", "line 1") from None
 
 
-def _free(element: etree._Element) -> None:
-    parent = element.getparent()
+def _free(element: etree._Element, parent: etree._Element) -> None:
     element.clear(keep_tail=False)
-    if parent is not None:
-        while element.getprevious() is not None:
-            del parent[0]
+    while element.getprevious() is not None:
+        del parent[0]
 
 
 def _unreadable(reason: str, reason_zh: str, place: str) -> XmlUnreadable:
