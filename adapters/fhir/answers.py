@@ -21,6 +21,11 @@ _STRUCTURAL = frozenset(
 )
 """Faults of form (400); all others are rules of this door (422)."""
 
+_COSTS_THE_WHOLE = frozenset(
+    {"fhir-about-another-person", "fhir-attachment-only", "fhir-empty-report"}
+)
+"""Found while reading, and nothing of the entry could be used; other faults cost a part."""
+
 _TAKEN = {
     "en": "Stored and on its way; receipt {receipt}.",
     "zh": "已收存並進入處理流程，收件編號 {receipt}。",
@@ -128,7 +133,7 @@ def _entry_response(
         finding
         for finding in findings
         if finding.severity is Severity.ERROR
-        and (finding in entry.findings or finding.place == entry.place)
+        and (finding in entry.findings or finding.code in _COSTS_THE_WHOLE)
     ]
     if unusable:
         formal = all(finding.code in _STRUCTURAL for finding in unusable)

@@ -22,6 +22,7 @@ from adapters.fhir.reading import Reading
 from adapters.fhir.values import quantity_unit, range_text
 from mapping.reference_range import parse_reference_range
 from mapping.report import Patient, ReferenceRange
+from mapping.units import same_unit
 
 _MALE = frozenset({"male", "m", "248153007", "男", "男性"})
 _FEMALE = frozenset({"female", "f", "248152002", "女", "女性"})
@@ -70,7 +71,8 @@ def _read(
     raw = text or range_text(low_text, high_text)
     for bound in (low, high):
         bound_unit = quantity_unit(bound)
-        if unit and bound_unit and unit not in (bound_unit, text_of(bound, "code")):
+        named = (bound_unit, text_of(bound, "code"))
+        if unit and bound_unit and not any(same_unit(unit, name) for name in named if name):
             reading.note("fhir-range-unit", place)
             described = text or _described(item)
             return ReferenceRange(text=described, raw=described)

@@ -12,7 +12,7 @@ from mapping.moment import Moment
 from mapping.profile import SourceProfile
 from mapping.report import Patient
 
-MAX_LINES = 100_000
+MAX_LINES = 50_000
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lxml import etree
 
-from adapters.fhir.literals import LiteralDecimal
+from adapters.fhir.literals import LiteralDecimal, literal_text
 from adapters.fhir.strict_xml import FHIR_NAMESPACE
 
 JSON_TYPES = frozenset(
@@ -79,6 +79,12 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _attribute(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else literal_text(value)
+
+
 def _element(resource: Mapping[str, Any]) -> etree._Element:
     root = etree.Element(
         f"{{{FHIR_NAMESPACE}}}{resource['resourceType']}", nsmap={None: FHIR_NAMESPACE}
@@ -94,8 +100,7 @@ def _append(parent: etree._Element, members: Mapping[str, Any]) -> None:
         for item in value if isinstance(value, list) else [value]:
             child = etree.SubElement(parent, f"{{{FHIR_NAMESPACE}}}{name}")
             if not isinstance(item, Mapping):
-                text = ("true" if item else "false") if isinstance(item, bool) else str(item)
-                child.set("value", text)
+                child.set("value", _attribute(item))
             elif "resourceType" in item:
                 child.append(_element(item))
             else:

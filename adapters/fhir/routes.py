@@ -16,7 +16,7 @@ from adapters.fhir.errors import PayloadTooLarge
 from adapters.fhir.outcome import error_outcome, issue, outcome
 from adapters.fhir.representation import Format, acceptable, format_of, write
 from adapters.fhir.strict_json import MAX_BYTES
-from adapters.ports.intake import Door, Intake, Media, Payload, StorageUnavailable
+from adapters.ports.intake import Accepted, Door, Intake, Media, Payload, StorageUnavailable
 from mapping.errors import LabbrokerError, Language
 
 Authenticate: TypeAlias = Callable[[web.Request], Awaitable[str | None] | str | None]
@@ -63,6 +63,7 @@ class _Routes:
         self._intake = intake
         self._max_bytes = max_bytes
         self._body_seconds = body_seconds
+        self._storing: set[asyncio.Future[Accepted]] = set()
 
     async def receive_bundle(self, request: web.Request) -> web.StreamResponse:
         return await self._receive(request, "Bundle")
@@ -85,7 +86,7 @@ class _Routes:
             raise _problem(400, "invalid", f"Expected a {type_name} at this URL.")
         payload = Payload(source_id, Door.HTTP, _MEDIA[form], raw, judged.control_id, request.path)
         try:
-            receipt = await self._intake.receive(payload)
+            receipt = await self._stored(payload)
         except LabbrokerError as error:
             return _not_stored(request, error, language)
         answered = answer(judged, receipt, _base(request), _preference(request), language)
@@ -98,6 +99,22 @@ class _Routes:
             _refused_as(judged),
         )
         return await self._deliver(request, _response(request, answered), receipt.receipt_id)
+
+    async def _stored(self, payload: Payload) -> Accepted:
+        """Once offered, a payload is stored also where the peer leaves meanwhile, and the intake
+        is told that nobody heard the answer."""
+        storing = asyncio.ensure_future(self._intake.receive(payload))
+        try:
+            return await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            self._storing.add(storing)
+            storing.add_done_callback(self._unheard)
+            raise
+
+    def _unheard(self, storing: asyncio.Future[Accepted]) -> None:
+        self._storing.discard(storing)
+        if not storing.cancelled() and storing.exception() is None:
+            self._intake.acknowledged(storing.result().receipt_id, delivered=False)
 
     async def _body(self, request: web.Request) -> bytes:
         """The whole body; an oversized one is cut off before it is in memory."""

@@ -174,6 +174,11 @@ def _value(element: etree._Element, shape: Shape) -> Any:
 def _primitive(element: etree._Element, python_type: type) -> Any:
     """The ``value`` attribute as JSON would have it; a text that fits no type stays a text."""
     text = element.get("value")
+    attributes = {str(name) for name in element.attrib} - {"value", "id"}
+    if any(not name.startswith(_XML_ATTRIBUTES) for name in attributes) or any(
+        _name(child) not in _SKIPPED for child in element
+    ):
+        return {"#foreign": ""}
     if text is None:
         return {"#text": ""} if element.text and element.text.strip() else None
     if python_type is bool and text in ("true", "false"):

@@ -26,7 +26,8 @@ def is_of_a_patient(node: Node, reading: Reading) -> bool:
         return False
     for focus in elements_of(node.resource, "focus"):
         target = reading.index.resolve(focus, node)
-        if target_type(focus, target) in _OTHERS and target is not found:
+        same = target_key(focus, target) == target_key(subject, found)
+        if target_type(focus, target) in _OTHERS and not same:
             reading.note("fhir-about-another-person", f"{node.place}.focus", Severity.ERROR)
             return False
     return True
