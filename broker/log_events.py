@@ -36,30 +36,25 @@ class FieldRule:
 FIELDS: Mapping[str, FieldRule] = {
     "accepted": FieldRule(Shape.NUMBER, "Records that NHI found correct."),
     "attempt": FieldRule(Shape.NUMBER, "Which try this was, from 1."),
-    "attempt_id": FieldRule(Shape.NUMBER, "Our number of an attempt to send."),
     "cause": FieldRule(Shape.WORD, "Class of the error behind this one."),
     "channel": FieldRule(Shape.WORD, "Submission channel."),
     "content": FieldRule(Shape.WORD, "What a payload turned out to hold."),
     "door": FieldRule(Shape.WORD, "Door: mllp, http, folder."),
     "due_at": FieldRule(Shape.DATE_TIME, "When the earliest record is due."),
-    "duplicate": FieldRule(Shape.YES_NO, "The same bytes had been stored before."),
     "error_class": FieldRule(Shape.WORD, "Class of an error, never its text."),
     "error_code": FieldRule(Shape.WORD, "Stable code of an error or finding."),
     "findings": FieldRule(Shape.NUMBER, "Number of findings."),
-    "frames": FieldRule(Shape.NUMBER, "Frames on a connection."),
     "held": FieldRule(Shape.NUMBER, "Records held."),
     "host": FieldRule(Shape.ADDRESS, "Address that a door listens on."),
     "institution": FieldRule(Shape.INSTITUTION, "Institution code (h2)."),
     "library": FieldRule(Shape.WORD, "Logger of a library; its text is withheld."),
     "media": FieldRule(Shape.WORD, "What the payload is: hl7v2, fhir+json …"),
     "package_id": FieldRule(Shape.NUMBER, "Our number of a package."),
-    "peer": FieldRule(Shape.ADDRESS, "Network address of the other side."),
     "port": FieldRule(Shape.NUMBER, "TCP port."),
     "ready": FieldRule(Shape.NUMBER, "Records ready to leave."),
     "reason": FieldRule(Shape.WORD, "Held reason or outcome, a word of our code."),
     "receipt_id": FieldRule(Shape.NUMBER, "Our number of a receipt."),
     "receipt_number": FieldRule(Shape.DIGITS, "The gateway's number of a package."),
-    "record_id": FieldRule(Shape.NUMBER, "Our number of a record."),
     "records": FieldRule(Shape.NUMBER, "Number of records."),
     "rejected": FieldRule(Shape.NUMBER, "Records that NHI found wrong."),
     "reports": FieldRule(Shape.NUMBER, "Number of laboratory reports."),
@@ -69,7 +64,6 @@ FIELDS: Mapping[str, FieldRule] = {
     "source": FieldRule(Shape.NAME, "Source id from the settings."),
     "sqlite": FieldRule(Shape.WORD, "Version of the SQLite library."),
     "state": FieldRule(Shape.WORD, "State after the event."),
-    "status": FieldRule(Shape.NUMBER, "HTTP status."),
     "stem": FieldRule(Shape.STEM, "Package name: institution, date, serial."),
     "unread": FieldRule(Shape.NUMBER, "Records of a package that a check report did not tell."),
     "version": FieldRule(Shape.WORD, "Version of labbroker."),
@@ -97,21 +91,10 @@ EVENTS: Mapping[str, EventRule] = {
     "service.started": _event("All doors are open.", "version sqlite settings_file"),
     "service.stopping": _event("No new work is taken.", "reason"),
     "service.stopped": _event("Everything is recorded; the process ends.", "seconds"),
-    "service.fault": _event("An error reached the outermost boundary."),
+    "service.fault": _event("An error reached the outermost boundary.", "reason"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "door.opened": _event("A door listens.", "door host port source"),
-    "door.closed": _event("A door takes no more.", "door source"),
-    "peer.connected": _event("A peer connected.", "door peer source"),
-    "peer.disconnected": _event("A peer is gone.", "door peer source frames reason"),
-    "peer.refused": _event("A peer or its request was turned away.", "door peer source status"),
-    "frame.refused": _event("A frame was refused before it was stored.", "peer source size_bytes"),
-    "receipt.stored": _event(
-        "A payload is durable.", "receipt_id source door media size_bytes duplicate seconds"
-    ),
-    "receipt.conflict": _event(
-        "A control id came again with other bytes; both are kept.", "receipt_id source door"
-    ),
     "receipt.parsed": _event(
         "A payload was read.",
         "receipt_id source media content reports visits records ready held findings seconds",
@@ -123,44 +106,34 @@ EVENTS: Mapping[str, EventRule] = {
     "receipt.replayed": _event("A payload is read again.", "receipt_id source state"),
     "pipeline.fault": _event("A payload broke its reader; it is quarantined.", "receipt_id"),
     "folder.event": _event("Something about a watched folder.", "source reason receipt_id"),
-    "record.held": _event(
-        "A record waits for a person.", "record_id receipt_id reason institution"
-    ),
     "package.sealed": _event(
         "Records were packed.", "package_id stem institution records size_bytes due_at"
     ),
-    "package.blocked": _event(
-        "A package cannot leave until a person has acted.", "package_id stem institution"
-    ),
-    "package.sending": _event(
-        "The intent to send is durable; bytes may leave now.",
-        "package_id stem attempt attempt_id channel",
+    "package.inflight": _event(
+        "The intent to send is durable; bytes may leave now.", "package_id stem attempt channel"
     ),
     "package.submitted": _event(
         "The gateway confirmed receipt.",
-        "package_id stem institution records receipt_number seconds attempt attempt_id channel",
+        "package_id stem institution records receipt_number seconds attempt channel",
     ),
     "package.not_delivered": _event(
-        "No byte reached the gateway; it is tried again.",
-        "package_id stem attempt attempt_id channel",
+        "No byte reached the gateway; it is tried again.", "package_id stem attempt channel"
     ),
-    "package.refused": _event("The gateway said no.", "package_id stem attempt attempt_id channel"),
+    "package.refused": _event("The gateway said no.", "package_id stem attempt channel"),
     "package.unknown": _event(
-        "The gateway may have taken it; it is asked first.",
-        "package_id stem attempt attempt_id channel",
+        "The gateway may have taken it; it is asked first.", "package_id stem attempt channel"
     ),
-    "package.absent": _event(
-        "The gateway has denied a package long enough: it may go again.", "package_id stem"
-    ),
+    "package.resolved": _event("An unknown outcome became known.", "package_id stem state"),
     "package.stale": _event(
         "Its date has passed; its records are sealed again.", "package_id stem"
     ),
-    "verdict.stored": _event(
-        "A check report was read.", "package_id stem accepted rejected unread receipt_number"
+    "package.failed": _event(
+        "A package cannot leave until a person has acted.", "package_id stem institution reason"
     ),
-    "verdict.failed": _event("A check report could not be read.", "package_id stem"),
-    "deadline.at_risk": _event("Records are due soon.", "institution records due_at"),
-    "deadline.missed": _event("Records are late.", "institution records due_at"),
+    "package.checked": _event(
+        "The check report was read.", "package_id stem accepted rejected unread receipt_number"
+    ),
+    "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),
-    "unlisted": _event("Something not on this list was logged; all of it is masked.", "library"),
+    "unlisted": _event("Something not on this list was logged; all of it is masked."),
 }

@@ -1,7 +1,7 @@
 """The structured log: one JSON object a line, made only of what the allow-list lets through.
 
 Doors, which may not import the broker, log by the same rule with the standard library alone:
-``logger.warning("frame.refused", extra={"fields": {"peer": "192.0.2.7", "code": "too-long"}})``.
+``logger.info("door.opened", extra={"fields": {"host": "192.0.2.7", "port": 2575}})``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class EventFormatter(logging.Formatter):
         elif isinstance(record.msg, str) and record.msg in EVENTS:
             event, shown = redact_event(record.msg, {})
         else:
-            event, shown = redact_event("unlisted", {"library": record.name})
+            # Where it was said tells a developer what it was, without what was said.
+            place = f"{record.name.replace('.', '/')}.py:{record.lineno}"
+            event, shown = redact_event("unlisted", {"where": place})
         error = record.exc_info[1] if record.exc_info else None
         line: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

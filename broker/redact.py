@@ -79,9 +79,11 @@ def _value(shape: Shape, value: object) -> Scalar:
         return value if shape is Shape.NUMBER else MASK
     if isinstance(value, datetime):
         return value.isoformat() if shape is Shape.DATE_TIME else MASK
-    text = str(value) if isinstance(value, str) else ""
     fits = _TEXTS.get(shape)
-    if not text or len(text) > _MAX_TEXT or fits is None or not fits(text):
+    if not isinstance(value, str) or fits is None:
+        return MASK
+    text = str(value)
+    if text and (len(text) > _MAX_TEXT or not fits(text)):
         return MASK
     return MASK if _NATIONAL_ID.search(text) else text
 

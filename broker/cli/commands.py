@@ -49,6 +49,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("serve", "run the service", "啟動服務"),
     Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),
+    Command("rehearsal", "make keys for rehearsals with the stand-in", "建立演練金鑰"),
     Command("status", "say what stands where", "顯示目前狀態"),
     Command("receipts", "list what came in", "列出收件"),
     Command("replay", "read a receipt again", "重新處理收件"),

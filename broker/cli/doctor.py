@@ -77,8 +77,6 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     yield check_python()
     yield check_sqlite()
     yield check_card_parts()
-    if config is None and environ.get("LABBROKER_CONFIG"):
-        config = Path(environ["LABBROKER_CONFIG"])
     try:
         settings = load_settings(config, environ)
     except LabbrokerError as error:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TextIO
 
 from broker.cli.commands import COMMANDS
@@ -84,6 +85,8 @@ def _run(argv: list[str], language: Language) -> int:
             subparsers.add_parser(command.name, help=command.summary(language))
     arguments = parser.parse_args(argv)
     arguments.language = language
+    if getattr(arguments, "config", "") is None and os.environ.get("LABBROKER_CONFIG"):
+        arguments.config = Path(os.environ["LABBROKER_CONFIG"])
     if arguments.version:
         modules["version"] = next(each for each in COMMANDS if each.name == "version").module()
         return modules["version"].run(arguments)

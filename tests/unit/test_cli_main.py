@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.card.software_key import SoftwareKey
 from broker.cli import version
 from broker.cli.commands import COMMANDS
 from broker.cli.language import chosen_language
@@ -152,3 +153,26 @@ def test_a_name_that_the_terminal_cannot_show_does_not_fail() -> None:
     )
     assert done.returncode == 0
     assert b"\\u6aa2" in done.stdout
+
+
+def test_the_settings_file_may_be_named_by_a_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABBROKER_CONFIG", str(tmp_path / "none.toml"))
+    assert main(["status"]) == 2
+    assert "none.toml" in capsys.readouterr().err
+
+
+def test_rehearsal_makes_keys_once_and_keeps_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "labbroker.toml"
+    file.write_text('[[institution]]\ncode = "3599999901"\n', encoding="utf-8")
+    assert main(["rehearsal", "--config", str(file)]) == 0
+    assert "has a new rehearsal key" in capsys.readouterr().out
+    folder = tmp_path / "var" / "credentials"
+    before = SoftwareKey.load(folder / "3599999901").certificate
+    assert (folder / "authority" / "authority.pem").exists()
+    assert main(["rehearsal", "--config", str(file)]) == 0
+    assert "has a key" in capsys.readouterr().out
+    assert SoftwareKey.load(folder / "3599999901").certificate == before
