@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable
 from datetime import date, datetime
@@ -105,6 +106,12 @@ def _secret(key: Key, value: Any, folder: Path) -> Any:
 def _links(key: Key, value: Any, folder: Path) -> dict[str, str]:
     _need(hasattr(value, "items"), key)
     _need(all(isinstance(item, str) for item in value.values()), key)
+    for name in value:
+        if key.choices and name not in key.choices:
+            near = difflib.get_close_matches(name, key.choices, n=1, cutoff=0.4)
+            raise WrongKind(
+                f"only known names; for {name} did you mean {(near or key.choices)[0]}?"
+            )
     return dict(value)
 
 

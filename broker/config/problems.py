@@ -39,11 +39,11 @@ class WrongSetting(LabbrokerError):
     code = "settings-wrong-value"
     en = (
         "{place}: {key} does not take this value.",
-        "It takes {expected}.",
+        "It takes {expected}; docs/reference/settings.md tells more.",
     )
     zh = (
         "{place}：{key} 的值不正確。",
-        "應為：{expected}。",
+        "應為：{expected}；詳見 docs/reference/settings.md。",
     )
 
 

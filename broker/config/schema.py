@@ -7,6 +7,32 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+CSV_COLUMNS = (
+    "national_id",
+    "birth_on",
+    "name",
+    "sex",
+    "clinic_code",
+    "placer_order_number",
+    "accession_number",
+    "order_code",
+    "item_code",
+    "item_name",
+    "value",
+    "unit",
+    "reference",
+    "low",
+    "high",
+    "flag",
+    "status",
+    "specimen",
+    "collected_at",
+    "received_at",
+    "reported_at",
+    "method",
+)
+"""Our names for the columns of a result file; the CSV reader of the folder door has the same."""
+
 NO_ENTRIES: Mapping[str, object] = MappingProxyType({})
 
 
@@ -38,7 +64,8 @@ REQUIRED = Required()
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting. ``least`` and ``most`` bound numbers, both included."""
+    """One setting. ``least`` and ``most`` bound numbers, both included. ``choices`` are the values
+    of a choice, or the names that a table may hold."""
 
     name: str
     kind: Kind
@@ -241,7 +268,10 @@ _SOURCE = Section(
                     "columns",
                     Kind.LINKS,
                     NO_ENTRIES,
-                    "Our column names and the header texts that this source uses for them.",
+                    "Header texts that this source uses, by column: "
+                    + ", ".join(f"`{name}`" for name in CSV_COLUMNS)
+                    + ".",
+                    choices=CSV_COLUMNS,
                 ),
                 Key("encoding", Kind.TEXT, "utf-8", "Character set of the files."),
                 Key("delimiter", Kind.TEXT, ",", "One character between two cells."),

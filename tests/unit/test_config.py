@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from adapters.folder.formats.csv_layout import COLUMNS
 from adapters.ports.credential import CredentialKind
 from broker.config import Settings, load_settings
 from broker.config.problems import InvalidSettings, SettingsUnreadable
 from broker.config.reference import settings_reference
+from broker.config.schema import CSV_COLUMNS
 from broker.config.secret import (
     Secret,
     SecretReference,
@@ -45,7 +47,7 @@ def test_the_example_file_loads_and_means_what_its_comments_say() -> None:
     assert lab.profile.clinics == {"C001": "3599999901"}
     assert lab.profile.hl7.clinic_code == ("ORC-21.10",)
     assert files.profile.csv.encoding == "cp950"
-    assert files.profile.csv.columns["national_id"] == "身分證號"
+    assert files.profile.csv.columns["item_code"] == "本所代碼"
     assert visits.token_hashes == ()
     assert settings.agreements[0].route is Route.CLINIC
     assert settings.agreements[0].valid_from == date(2025, 1, 1)
@@ -138,6 +140,7 @@ def test_an_unknown_variable_names_the_nearest(tmp_path: Path) -> None:
         "[[source]]\nid = 'a'\n[source.codes]\nX = { order_code = '09005C', item = 1 }",
         "[[source]]\nid = 'a'\n[source.codes]\nX = { order_code = '09005C', item_number = 0 }",
         "[[source]]\nid = 'a'\n[source.clinics]\nX = 3",
+        "[[source]]\nid = 'a'\n[source.csv.columns]\nvalu = 'X'",
         "[[institution]]\ncode = '3599999901'\nverdict_password = 'Hunter2'",
     ],
 )
@@ -265,3 +268,7 @@ def test_a_secret_file_must_be_closed_to_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "Hunter2", "env:", "file:", "vault:x"])
 def test_anything_but_a_reference_is_no_secret_reference(text: str) -> None:
     assert parse_secret_reference(text, Path()) is None
+
+
+def test_the_columns_of_the_settings_are_those_of_the_csv_reader() -> None:
+    assert CSV_COLUMNS == COLUMNS
