@@ -1,8 +1,8 @@
 """Cuts printed lines into cells by the ruler of the report.
 
 The ruler is counted in bytes of CP950, as a Big5 printer counts: a full-width character takes
-two. Whether the real printer counts characters instead is not public, so both are tried: the
-measure that leaves the gaps between the columns blank is the right one.
+two. Whether the real printer counts characters instead is not public, so both are tried: the right
+measure leaves the gaps between columns blank and lets values begin right behind their flag.
 """
 
 from __future__ import annotations
@@ -76,13 +76,23 @@ class Columns:
 
 
 def likelier_measure(lines: Iterable[str], columns: Columns) -> Measure:
-    """The measure that fits more of the lines with full-width text; bytes when equal."""
-    bytes_fit = characters_fit = 0
+    """The measure by which the cells of all lines stand better in their columns; bytes when
+    equal."""
+    misfits = dict.fromkeys(Measure, 0)
     for line in lines:
         if not line.isascii():
-            bytes_fit += columns.cut(line, Measure.BYTES) is not None
-            characters_fit += columns.cut(line, Measure.CHARACTERS) is not None
-    return Measure.CHARACTERS if characters_fit > bytes_fit else Measure.BYTES
+            for measure in Measure:
+                misfits[measure] += _misfits(columns.cut(line, measure))
+    return min(Measure, key=lambda measure: misfits[measure])
+
+
+def _misfits(cells: tuple[str, ...] | None) -> int:
+    """Cells whose value does not begin right behind the flag; many for a line that is not cut."""
+    if cells is None:
+        return 10
+    return sum(
+        cell[:1] not in (" ", "*") or cell[1:2] in (" ", "*") for cell in cells if cell.strip(" *")
+    )
 
 
 _FILLER = "\x00"

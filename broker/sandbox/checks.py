@@ -46,13 +46,8 @@ def check_document(
         if order.key in seen:
             faults.append(Fault(0, "h15", "25"))
         seen.add(order.key)
-        numbers: set[str] = set()
         for index, row in enumerate(order.rows, start=1):
             faults.extend(_row(index, row, order.header))
-            number = row.get("r1", "")
-            if number and number in numbers:
-                faults.append(Fault(index, "r1", "25"))
-            numbers.add(number)
         answer.append(_once(faults))
     return answer
 
@@ -90,8 +85,7 @@ def _header(
     yield from _newborn(header)
     if code in _BODY_PART and not header.get("h25"):
         yield Fault(0, "h25", "15")
-    parts = header.get("h25", "")
-    if parts and (not set(parts) <= code_values()["h25"] or len(set(parts)) != len(parts)):
+    if not set(header.get("h25", "")) <= code_values()["h25"]:
         yield Fault(0, "h25", "16")
     if header.get("h26") in ("3", "5") and not header.get("h27"):
         yield Fault(0, "h27", "01")

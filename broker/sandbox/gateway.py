@@ -128,10 +128,7 @@ class Gateway:
             return web.json_response({"state": "checking"}, status=202)
         if now - taken.due_at > self.settings.report_kept:
             raise Refused("expired", "檔案僅保留14天", 410)
-        reports = print_verdict(taken)
-        raw = await asyncio.to_thread(
-            pack_reports, reports, self.settings.report_encryption, self.settings.report_password
-        )
+        raw = await asyncio.to_thread(self._pack, taken)
         if ordered:
             raw = raw[: len(raw) // 2]
         return web.Response(body=raw, content_type="application/zip")
@@ -196,6 +193,10 @@ class Gateway:
         if taken is None:
             raise Refused("27", "流水號重覆", 409)
         return taken
+
+    def _pack(self, taken: TakenPackage) -> bytes:
+        encryption, password = self.settings.report_encryption, self.settings.report_password
+        return pack_reports(print_verdict(taken), encryption, password)
 
     async def _answer(
         self, request: web.Request, taken: TakenPackage, ordered: OrderedFault | None

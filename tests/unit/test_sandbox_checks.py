@@ -111,10 +111,6 @@ def test_an_order_twice_in_a_file_is_a_repetition() -> None:
     assert (first, second) == ([], [Fault(0, "h15", "25")])
 
 
-def test_a_row_number_twice_in_an_order_is_a_repetition() -> None:
-    assert faults_of(header(), row(), row()) == [(2, "r1", "25")]
-
-
 def test_unknown_repeated_misplaced_and_unordered_fields_are_structure_faults() -> None:
     head = header()
     assert faults_of({**head, "h31": "x"}, row()) == [(0, "h31", "02")]
