@@ -212,9 +212,14 @@ class SandboxChannel:
         if asked.status != 200 or not isinstance(nonce, str):
             raise _login_failed(asked, institution)
         try:
-            certificate, signature = await asyncio.to_thread(_sign, credential, nonce)
+            certificate, signature = await asyncio.to_thread(_sign, credential, nonce, institution)
+        except CredentialUnusable:
+            raise
         except LabbrokerError as error:
             raise CredentialUnusable(institution=institution, reason=error.code) from error
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            reason = type(error).__name__
+            raise CredentialUnusable(institution=institution, reason=reason) from error
         with _not_reached():
             answer = await self._request(
                 "POST",
@@ -223,7 +228,7 @@ class SandboxChannel:
                 json={
                     "institution": institution,
                     "nonce": nonce,
-                    "certificate": certificate.decode("ascii"),
+                    "certificate": certificate,
                     "signature": base64.b64encode(signature).decode("ascii"),
                 },
             )
@@ -257,8 +262,10 @@ def _not_reached() -> Iterator[None]:
         raise NotDelivered(reason=type(error).__name__) from error
 
 
-def _sign(credential: Credential, nonce: str) -> tuple[bytes, bytes]:
-    return credential.certificate, credential.sign(nonce.encode("utf-8"))
+def _sign(credential: Credential, nonce: str, institution: str) -> tuple[str, bytes]:
+    if credential.institution_code != institution:
+        raise CredentialUnusable(institution=institution, reason="it is another institution's")
+    return credential.certificate.decode("ascii"), credential.sign(nonce.encode("utf-8"))
 
 
 def _login_failed(answer: _Answer, institution: str) -> NotDelivered:

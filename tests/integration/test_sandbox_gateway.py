@@ -106,6 +106,13 @@ async def test_a_certificate_of_an_unknown_authority_is_refused(
     assert (await login(http, key, await challenge(http)))[0] == 403
 
 
+async def test_a_certificate_of_another_institution_is_refused(
+    http: aiohttp.ClientSession, keys: Keys, tmp_path: Path
+) -> None:
+    other = create_rehearsal_key(tmp_path / "other", "3500000000", keys.authority)
+    assert (await login(http, other, await challenge(http)))[0] == 403
+
+
 async def test_a_nonce_serves_once_for_its_institution_and_for_a_minute(
     http: aiohttp.ClientSession, keys: Keys, play: Rehearsal
 ) -> None:
