@@ -44,7 +44,11 @@ _TABLE_0211: Final = {
     "eucjp": "euc_jp",
     "ksx1001": "euc_kr",
     "euckr": "euc_kr",
-} | {f"{prefix}8859{part}": f"iso8859-{part}" for prefix in ("", "iso") for part in range(1, 16)}
+} | {
+    f"{prefix}8859{part}": f"iso8859-{part}"
+    for prefix in ("", "iso")
+    for part in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16)
+}
 
 # Which codecs a header that holds other than ASCII may be in, before its MSH-18 can be read.
 _CANDIDATES: Final = ("utf-8", "cp950", "gb18030", "euc_kr", "shift_jis", "cp1252", "iso8859-1")
@@ -126,6 +130,11 @@ def decode_payload(raw: bytes, fallback: str = "utf-8") -> tuple[str, str]:
 def codec_of(name: str) -> str | None:
     """The Python codec for a name of table 0211 or of a profile; ``None`` when unknown."""
     return _TABLE_0211.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+
+
+def known_names() -> tuple[str, ...]:
+    """The names that :func:`codec_of` knows, in lower case without punctuation."""
+    return tuple(_TABLE_0211)
 
 
 def declared_charsets(raw: bytes, fallback: str = "utf-8") -> tuple[str, ...]:

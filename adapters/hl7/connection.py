@@ -182,7 +182,7 @@ class MllpConnection(asyncio.Protocol):
     def _take_fault(self, fault: FrameFault) -> None:
         faults = self._door.statistics.faults
         faults[fault.kind] = faults.get(fault.kind, 0) + 1
-        self._report(f"mllp-frame-{fault.kind}")
+        self._report("frame.refused", f"frame-{fault.kind}", size_bytes=fault.size)
         if fault.kind is FaultKind.TOO_LARGE and not self._gone:
             self._refuse(read_header(fault.head), TOO_LARGE)
             self.close_when_answered()
@@ -194,7 +194,7 @@ class MllpConnection(asyncio.Protocol):
         application, facility = (header.name_in(3), header.name_in(4)) if header else ("", "")
         source_id = door.source_of_peer(self._peer, self._tls, application, facility)
         if source_id is None:
-            self._report("mllp-unknown-source")
+            self._report("peer.refused", "unknown-source", door="mllp")
             self._refuse(header, UNKNOWN_SOURCE)
             return
         exchange = _Exchange(header)
@@ -224,7 +224,7 @@ class MllpConnection(asyncio.Protocol):
             exchange.receipt_id = outcome.receipt_id
             exchange.reply = ACCEPTED if exchange.header is not None else NOT_HL7
         else:
-            _log.error("mllp-not-stored peer=%s code=%s", self._peer, outcome.code)
+            self._report("frame.refused", outcome.code)
             exchange.reply = NOT_STORED
         self._schedule_flush()
 
@@ -292,7 +292,7 @@ class MllpConnection(asyncio.Protocol):
 
     def _time_out(self, what: str) -> None:
         self._door.statistics.timed_out += 1
-        _log.warning("mllp-%s-time-out peer=%s", what, self._peer)
+        self._report("peer.disconnected", f"{what}-time-out", door="mllp")
         self.close_when_answered()
 
     def _leave(self, transport: asyncio.Transport) -> None:
@@ -305,8 +305,9 @@ class MllpConnection(asyncio.Protocol):
         else:
             transport.write_eof()
 
-    def _report(self, event: str) -> None:
-        """Log an event of the peer, the first time on this connection."""
-        if event not in self._reported:
-            self._reported.add(event)
-            _log.warning("%s peer=%s", event, self._peer)
+    def _report(self, event: str, error_code: str, **fields: object) -> None:
+        """Log what the peer did, each kind once for a connection."""
+        if error_code not in self._reported:
+            self._reported.add(error_code)
+            given = {"peer": self._peer, "error_code": error_code, **fields}
+            _log.warning(event, extra={"fields": given})

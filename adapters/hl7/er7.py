@@ -271,8 +271,9 @@ def _read_message(lines: list[str], place_prefix: str, charset: str) -> Message:
         fields = line.split(separator)
         name = fields[0]
         if len(name) != 3 or not name.isalnum() or not name.isupper():
-            segments[-1].join("\n", fields)
-            message.stray_lines.append(segments[-1].place())
+            if line[:3] not in _BATCH:
+                segments[-1].join("\n", fields)
+                message.stray_lines.append(segments[-1].place())
             continue
         if name == "ADD" and len(segments) > 1:
             segments[-1].join("", fields[1:])

@@ -26,7 +26,7 @@ from adapters.hl7.observation import ObservationReader
 from adapters.hl7.statuses import inherited_status, report_status, status_of_observations
 from adapters.hl7.timestamp import parse_moment
 from mapping.finding import Finding, Severity
-from mapping.moment import Moment
+from mapping.moment import Moment, Precision
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
 from mapping.report import (
@@ -126,6 +126,7 @@ class _MessageReader:
             )
             return [], False
         if header.text(11).strip() == "Q" or header.text(16).strip() in ("1", "2"):
+            self._leave_out(header, 11 if header.text(11).strip() == "Q" else 16)
             return [], True
         processing = header.text(11).strip()
         if processing in ("T", "D"):
@@ -138,12 +139,14 @@ class _MessageReader:
         for group in groups:
             if group.spm is not None and group.spm.text(11).strip() in _CONTROL_SPECIMENS:
                 controls += 1
-                if len(groups) > 1:
-                    place = group.spm.place(11)
-                    self._report("hl7-control-specimen", place, severity=Severity.INFORMATION)
+                self._leave_out(group.spm, 11)
             else:
                 reports.append(self._read_group(group))
         return reports, controls > 0
+
+    def _leave_out(self, segment: Segment, number: int) -> None:
+        place = segment.place(number)
+        self._report("hl7-control-specimen", place, severity=Severity.INFORMATION)
 
     def _holds_results(self) -> bool:
         kind = self._header.text(9).strip().upper()
@@ -249,10 +252,12 @@ class _MessageReader:
         """ORC-9 is when this transaction was entered: an order time only if the specimen had
         not been taken yet."""
         entered = self._moment((group.orc, 9))
-        collected = self._moment((group.obr, 7))
-        if entered is None or collected is None or entered.at > collected.at:
+        collected = parse_moment(group.obr.text(7)) if group.obr is not None else None
+        if entered is None or collected is None:
             return None
-        return entered
+        if Precision.DAY in (entered.precision, collected.precision):
+            return entered if entered.day <= collected.day else None
+        return entered if entered.at <= collected.at else None
 
     def _moment(self, *places: tuple[Segment | None, int]) -> Moment | None:
         for segment, number in places:

@@ -5,7 +5,8 @@ return in. Nothing is answered AA but from the intake's settle callback. A frame
 header is stored too (media ``unknown``) and answered AR; only a frame of an unknown source and
 one beyond the size limit are not kept.
 
-Nothing of a message is logged: events carry the peer's address, sizes and codes.
+Nothing of a message is logged: events (those of ``docs/reference/log-events.md``) carry the
+peer's address, sizes and codes.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ class MllpServer:
             or self._by_peer[peer] >= limits.connections_per_peer
         ):
             self.statistics.turned_away += 1
-            _log.warning("mllp-turned-away peer=%s", peer)
+            fields = {"door": "mllp", "peer": peer, "error_code": "too-many-connections"}
+            _log.warning("peer.refused", extra={"fields": fields})
             return False
         self.statistics.connections += 1
         self._connections.add(connection)

@@ -1,0 +1,99 @@
+"""Real messages of many senders (``LABBROKER_CORPUS``/hl7v2): read or refused, never a fault."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from adapters.hl7.acknowledgement import ACCEPTED, write_acknowledgement
+from adapters.hl7.charset import decode_payload
+from adapters.hl7.er7 import parse_er7, write_er7
+from adapters.hl7.framing import enclose
+from adapters.hl7.header import read_header
+from adapters.hl7.oru import read_hl7
+from mapping.errors import UnreadablePayload
+from mapping.parsed import Content
+from mapping.profile import SourceProfile
+
+CORPUS = os.environ.get("LABBROKER_CORPUS", "")
+
+pytestmark = pytest.mark.skipif(
+    not CORPUS, reason="LABBROKER_CORPUS names no folder of test messages"
+)
+PROFILE = SourceProfile("lab-a")
+
+
+@pytest.fixture(scope="module")
+def files() -> list[Path]:
+    found = sorted((Path(CORPUS) / "hl7v2").rglob("*.hl7"))
+    assert found, "LABBROKER_CORPUS holds no hl7v2/*.hl7"
+    return found
+
+
+def test_every_file_is_read_or_refused_in_words(files: list[Path]) -> None:
+    tally: Counter[str] = Counter()
+    for file in files:
+        try:
+            parsed = read_hl7(file.read_bytes(), PROFILE)
+        except UnreadablePayload as error:
+            assert error.sentence("zh"), file
+            tally[error.code] += 1
+            continue
+        tally[parsed.content] += 1
+        assert (parsed.content is Content.REPORTS) == bool(parsed.reports), file
+        for finding in parsed.findings:
+            assert finding.message("en"), file
+            assert finding.remedy("zh"), file
+    assert sum(tally.values()) == len(files)
+    assert tally[Content.REPORTS] > len(files) // 2, tally
+
+
+def test_every_line_of_a_message_is_in_an_observation_or_told(files: list[Path]) -> None:
+    """No OBX of a result message vanishes: it is an observation, part of a running text, named
+    in a finding, or of a control run."""
+    for file in files:
+        raw = file.read_bytes()
+        try:
+            parsed = read_hl7(raw, PROFILE)
+            text, codec = decode_payload(raw)
+        except UnreadablePayload:
+            continue
+        if parsed.content is not Content.REPORTS or "hl7-control-specimen" in {
+            finding.code for finding in parsed.findings
+        }:
+            continue
+        told = {o.place for report in parsed.reports for o in report.observations}
+        told |= {finding.place.rpartition("-")[0] or finding.place for finding in parsed.findings}
+        for message in parse_er7(text, codec).messages:
+            if message.segments[0].text(9)[:3] not in ("ORU", "OUL", ""):
+                continue
+            for segment in message.every("OBX"):
+                if segment.text(2) not in ("TX", "FT"):
+                    assert segment.place() in told, (file, segment.place())
+
+
+def test_what_is_read_is_written_back(files: list[Path]) -> None:
+    for file in files:
+        raw = file.read_bytes()
+        if b"\n" in raw or not raw.startswith(b"MSH"):
+            continue
+        try:
+            text, codec = decode_payload(raw)
+            messages = parse_er7(text, codec).messages
+        except UnreadablePayload:
+            continue
+        if any(message.stray_lines for message in messages):
+            continue
+        written = "".join(write_er7(message.segments) for message in messages)
+        lines = [line for line in text.split("\r") if line.strip()]
+        assert written.split("\r")[:-1] == lines, file
+
+
+def test_every_header_can_be_acknowledged(files: list[Path]) -> None:
+    for file in files:
+        header = read_header(file.read_bytes())
+        answer = write_acknowledgement(header, ACCEPTED, "20260101000000+0800", "1")
+        assert enclose(answer), file
