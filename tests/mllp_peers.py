@@ -54,13 +54,13 @@ class HeldIntake:
     async def holds(self, count: int) -> None:
         """Until so many offers have come."""
         async with asyncio.timeout(10):
-            while len(self.offers) < count:
+            while len(self.offers) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def told(self, count: int) -> None:
         """Until so many answers have been reported."""
         async with asyncio.timeout(10):
-            while len(self.answered) < count:
+            while len(self.answered) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
 

@@ -39,8 +39,7 @@ def test_every_file_is_read_or_refused_in_words(files: list[Path]) -> None:
         try:
             parsed = read_hl7(file.read_bytes(), PROFILE)
         except UnreadablePayload as error:
-            assert error.sentence("zh"), file
-            tally[error.code] += 1
+            tally[error.code if error.sentence("zh") else "speechless"] += 1
             continue
         tally[parsed.content] += 1
         assert (parsed.content is Content.REPORTS) == bool(parsed.reports), file
@@ -48,6 +47,7 @@ def test_every_file_is_read_or_refused_in_words(files: list[Path]) -> None:
             assert finding.message("en"), file
             assert finding.remedy("zh"), file
     assert sum(tally.values()) == len(files)
+    assert "speechless" not in tally
     assert tally[Content.REPORTS] > len(files) // 2, tally
 
 

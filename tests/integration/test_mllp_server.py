@@ -160,11 +160,15 @@ async def test_a_peer_that_drips_is_closed_however_lively(opened: Open) -> None:
     intake = HeldIntake(prompt=True)
     server, peer = await opened(intake, MllpLimits(frame_seconds=0.1, linger_seconds=0.1))
     block = enclose(numbered(1))
-    with pytest.raises(ConnectionError):
+
+    async def drip() -> None:
         for at in range(len(block)):
             peer.writer.write(block[at : at + 1])
             await peer.writer.drain()
             await asyncio.sleep(0.02)
+
+    with pytest.raises(ConnectionError):
+        await drip()
     assert intake.offers == []
     assert server.statistics.timed_out == 1
 

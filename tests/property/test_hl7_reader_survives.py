@@ -35,8 +35,8 @@ def check(raw: bytes, profile: SourceProfile) -> None:
     found = outcome(raw, profile)
     if isinstance(found, UnreadablePayload):
         for language in ("en", "zh"):
-            assert found.sentence(language)  # type: ignore[arg-type]
-            assert found.remedy(language)  # type: ignore[arg-type]
+            assert found.sentence(language)
+            assert found.remedy(language)
         return
     assert (found.content is Content.REPORTS) == bool(found.reports)
     for finding in found.findings:

@@ -74,10 +74,9 @@ def test_the_head_of_a_large_frame_is_not_printed() -> None:
 def test_silence_after_fs_can_end_the_block() -> None:
     framer = MllpFramer()
     framer.feed(b"\x0bMSH|A\x1c")
-    assert framer.awaiting_end
+    awaited = framer.awaiting_end
     assert framer.finish() == [b"MSH|A"]
-    assert not framer.awaiting_end
-    assert not framer.partial
+    assert (awaited, framer.awaiting_end, framer.partial) == (True, False, False)
     assert framer.feed(b"\r\x0bB\x1c\r") == [b"B"]
 
 
