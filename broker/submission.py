@@ -187,7 +187,7 @@ class Submission:
         try:
             async with asyncio.timeout(self._send_timeout):
                 raw = await uploader.channel.fetch_verdict(sealed, receipt, uploader.credential)
-            reports = uploader.open_verdict(raw) if raw is not None else ()
+            reports = await asyncio.to_thread(uploader.open_verdict, raw) if raw else ()
         except (LabbrokerError, TimeoutError) as error:
             code = error.code if isinstance(error, LabbrokerError) else "time-out"
             log_event(_log, "verdict.unreadable", package_id=row.id, error_code=code)
@@ -264,7 +264,7 @@ class Submission:
 
     async def _refused(self, row: AnyRow, attempt_id: int, error: RefusedByGateway) -> None:
         now = self._clock()
-        reason = str(error.parameters.get("code", "") or error.code)
+        reason = str(error.parameters.get("gateway_code", "") or error.code)
 
         def refuse(connection: Any) -> None:
             close_attempt(connection, attempt_id, now, "refused", error.code)

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from adapters.folder.errors import FileChanged, FileTooLarge, HardLinkedFile, NotARegularFile
-from adapters.folder.stability import Sighting
+from adapters.folder.stability import MARKER_ENDING, Sighting
 from mapping.errors import LabbrokerError, Language
 
 # O_NONBLOCK: opening a pipe that stands in the folder must not wait for its writer.
@@ -132,6 +132,10 @@ def move_refused(path: Path, refused: Path, error: LabbrokerError) -> Path:
     """Move a file that cannot be taken into ``refused``, with a bilingual note beside it."""
     target = _reserve(refused, "", path.name)
     _rename(path, target)
+    marker = path.with_name(path.name + MARKER_ENDING)
+    if marker.exists():
+        # It spoke of the file that is gone; left alone it would vouch for the next of that name.
+        _rename(marker, _reserve(refused, "", marker.name))
     note = _reserve(refused, "", target.name + _NOTE_ENDING)
     # Read by people in Windows' own editor, which wants the mark and these line ends.
     note.write_text(_note(error), encoding="utf-8-sig", newline="\r\n")

@@ -43,13 +43,14 @@ async def post_fhir(rehearsal: Rehearsal, bodies: list[tuple[str, bytes]], tell:
 
 
 def drop_file(folder: Path, name: str, raw: bytes) -> None:
-    """Write beside, sync, rename: a file in the folder is whole from its first moment."""
+    """Write beside, sync, rename, mark: the file is whole from its first moment, and says so."""
     partial = folder / f".{name}.part"
     with partial.open("wb") as file:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
     partial.rename(folder / name)
+    (folder / f"{name}.done").touch()
 
 
 async def send_folder(rehearsal: Rehearsal, folder: Path, tell: Tell) -> None:

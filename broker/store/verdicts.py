@@ -68,7 +68,7 @@ def store_verdict(
     identities = []
     for row in rows:
         item = record_from_json(json.loads(row.body))
-        faults = checked.errors_of(item)
+        faults = checked.of_all or checked.errors_of(item)
         if faults:
             rejected += 1
             move_records(
@@ -125,8 +125,12 @@ class _CheckedIndex:
 
     def __init__(self, reports: Iterable[CheckReport]) -> None:
         self._by_code: dict[str, list[CheckedRecord]] = {}
+        self.of_all: list[CheckedRecord] = []
+        """Faults of the file as a whole: the report names no order."""
         for report in reports:
             for item in report.records:
+                if item.error_code and not item.values.get("h15"):
+                    self.of_all.append(item)
                 self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
 
     def errors_of(self, item: UploadRecord) -> list[CheckedRecord]:

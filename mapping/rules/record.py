@@ -84,7 +84,7 @@ def _check_rows(
             findings.extend(programme_findings(order_code, row, place))
         number = row.get("r1", "")
         if number in numbers:
-            findings.append(Finding("repeated-row-number", "r1", place, number, Severity.WARNING))
+            findings.append(Finding("repeated-row-number", "r1", place, number))
         elif number:
             numbers.add(number)
     for tag, rows in absent.items():

@@ -242,11 +242,11 @@ def test_a_field_that_is_expected_in_many_rows_is_one_finding() -> None:
     ]
 
 
-def test_a_repeated_row_number_is_a_warning() -> None:
+def test_a_repeated_row_number_is_an_error_since_one_row_could_replace_another() -> None:
     row = valid_record().rows[0]
     found = check_record(record_of_rows(row, row), CONTEXT)
-    assert [(finding.code, finding.place) for finding in found] == [
-        ("repeated-row-number", "rdata[2]")
+    assert [(finding.code, finding.place, finding.severity) for finding in found] == [
+        ("repeated-row-number", "rdata[2]", Severity.ERROR)
     ]
 
 
