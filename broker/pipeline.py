@@ -101,12 +101,15 @@ class Pipeline:
                 self.idle.set()
 
     async def work_once(self) -> int:
-        """Work off one batch. Returns how many receipts it held."""
+        """Work off one batch. Returns how many receipts were read."""
         with self._reader.connect() as connection:
             rows = open_receipts(connection, 0, _BATCH)
             works = []
             for row in rows:
                 works.append(await self._read(connection, row))
+                if works[-1].visits:
+                    # Those behind it must see these visits: they are read with the next batch.
+                    break
                 await asyncio.sleep(0)
         futures = [self._writer.write(self._store(work)) for work in works]
         for work, future in zip(works, futures, strict=True):
@@ -122,7 +125,7 @@ class Pipeline:
             )
         if any(work.drafts for work in works):
             self._on_ready()
-        return len(rows)
+        return len(works)
 
     async def _step_back(self) -> None:
         loop = asyncio.get_running_loop()

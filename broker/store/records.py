@@ -36,6 +36,7 @@ _ON_ITS_WAY = frozenset(
     {RecordState.SEALED, RecordState.INFLIGHT, RecordState.UNKNOWN, RecordState.CHECKING}
 )
 _OPEN = frozenset({RecordState.HELD, RecordState.READY, RecordState.REJECTED})
+_NEWEST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,35 +87,34 @@ def _store_draft(
     check: CheckRecord,
 ) -> RecordState:
     key = correction_digest(draft.record) if draft.record else ""
-    previous = _previous(connection, draft.order_identity, key, row_id)
-    version = 1
+    chain = _chain(connection, draft.order_identity, key, receipt_id, row_id)
+    previous = chain.previous
     state = RecordState.HELD if draft.held_reason else RecordState.READY
     frozen = False
     confirmed_at = None
-    if previous is not None:
-        version = previous.version + 1
-        before = RecordState(previous.state)
-        if draft.cancelled and before in _OPEN:
-            move_records(connection, [previous.id], RecordState.SUPERSEDED)
+    if draft.cancelled:
+        gone = [*chain.open, *chain.waiting]
+        move_records(connection, [row.id for row in gone], RecordState.SUPERSEDED)
+        if gone and (previous is None or previous in chain.open):
             draft, state = replace(draft, held_reason=None), RecordState.SUPERSEDED
-        elif draft.record is not None and previous.body:
-            earlier = record_from_json(json.loads(previous.body))
-            frozen = previous.was_accepted or before is RecordState.ACCEPTED
-            confirmed_at = previous.confirmed_at if frozen else None
-            if before in (RecordState.ACCEPTED, *_ON_ITS_WAY) or state is RecordState.READY:
-                draft, state = _follow(draft, state, earlier, before, frozen, check)
-            if state is not RecordState.SUPERSEDED and before in _OPEN:
-                move_records(connection, [previous.id], RecordState.SUPERSEDED)
-                draft = _keep_clock(draft, previous)
-        elif before in _OPEN and draft.held_reason is not HeldReason.WAITING_FINAL:
-            move_records(connection, [previous.id], RecordState.SUPERSEDED)
-            draft = _keep_clock(draft, previous)
+    elif draft.record is None:
+        draft = _hold_beside(connection, draft, chain)
+    elif previous is not None:
+        before = RecordState(previous.state)
+        frozen = previous.was_accepted or before is RecordState.ACCEPTED
+        confirmed_at = previous.confirmed_at if frozen else None
+        draft, state = _follow(draft, receipt_id, chain, frozen, check)
+    if draft.record is not None and state is not RecordState.SUPERSEDED:
+        for row in chain.open:
+            if row.body or row.held_reason == HeldReason.WAITING_FINAL.value:
+                move_records(connection, [row.id], RecordState.SUPERSEDED)
+                draft = _keep_clock(draft, row)
     values = {
         "receipt_id": receipt_id,
         "slot": draft.slot,
         "place": draft.place,
         "order_identity": draft.order_identity,
-        "version": version,
+        "version": chain.version + 1,
         "state": state.value,
         "held_reason": draft.held_reason.value if draft.held_reason else "",
         "uploader_code": draft.uploader_code,
@@ -139,32 +139,53 @@ def _store_draft(
     return state
 
 
+def _hold_beside(connection: Connection, draft: Draft, chain: _Chain) -> Draft:
+    """A word that cannot be used yet (no visit, no agreement, not final).
+
+    It may say only a part of the order, so what was said before is not dropped for it: results
+    without a visit wait side by side, and one that was ready waits with them.
+    """
+    if draft.held_reason is HeldReason.WAITING_FINAL:
+        return draft
+    for row in chain.open:
+        if row.held_reason == HeldReason.WAITING_FINAL.value:
+            move_records(connection, [row.id], RecordState.SUPERSEDED)
+            draft = _keep_clock(draft, row)
+        elif row.state == RecordState.READY.value:
+            reason = draft.held_reason or HeldReason.INVALID
+            move_records(connection, [row.id], RecordState.HELD, held_reason=reason.value)
+    return draft
+
+
 def _follow(
-    draft: Draft,
-    state: RecordState,
-    earlier: UploadRecord,
-    before: RecordState,
-    frozen: bool,
-    check: CheckRecord,
+    draft: Draft, receipt_id: int, chain: _Chain, frozen: bool, check: CheckRecord
 ) -> tuple[Draft, RecordState]:
     """A later word on an order that is known: the same, an older one, or a correction."""
-    assert draft.record is not None  # noqa: S101 - narrowed by the caller
-    if _says_the_same(earlier, draft.record) and before is not RecordState.REJECTED:
+    previous = chain.previous
+    assert draft.record is not None and previous is not None  # noqa: S101, PT018 - by the caller
+    before = RecordState(previous.state)
+    waiting = replace(draft, held_reason=HeldReason.WAITING_VERDICT), RecordState.HELD
+    if before in _ON_ITS_WAY and chain.waiting:
+        # Judged in their order, each against the one before it, when the verdict is there.
+        return waiting
+    earlier = record_from_json(json.loads(previous.body))
+    told = draft.record
+    withdrawn = withdrawn_numbers(earlier, draft.order) if draft.order else ()
+    if (_reported(told), receipt_id) < (_reported(earlier), previous.receipt_id):
+        told, withdrawn = _only_new_rows(earlier, told), ()
+        if not told.rows:
+            finding = Finding("older-than-known", severity=Severity.INFORMATION)
+            return replace(draft, held_reason=None, findings=(finding,)), RecordState.SUPERSEDED
+    merged = merge_order(earlier, told, withdrawn)
+    if not frozen:
+        # NHI has accepted nothing of this order, so its key may still be put right.
+        merged = UploadRecord(told.header, merged.rows)
+    if _says_the_same(earlier, merged) and before is not RecordState.REJECTED:
         finding = Finding("same-result-again", severity=Severity.INFORMATION)
-        return replace(draft, held_reason=None, findings=(finding,)), RecordState.SUPERSEDED
-    if _reported(draft.record) < _reported(earlier):
-        finding = Finding("older-than-known", severity=Severity.INFORMATION)
         return replace(draft, held_reason=None, findings=(finding,)), RecordState.SUPERSEDED
     if before in _ON_ITS_WAY:
         # What was sent may still be accepted or refused, and a correction must repeat its key.
-        return replace(draft, held_reason=HeldReason.WAITING_VERDICT), RecordState.HELD
-    if state is not RecordState.READY:
-        return draft, state
-    withdrawn = withdrawn_numbers(earlier, draft.order) if draft.order else ()
-    merged = merge_order(earlier, draft.record, withdrawn)
-    if not frozen:
-        # NHI has accepted nothing of this order, so its key may still be put right.
-        merged = UploadRecord(draft.record.header, merged.rows)
+        return waiting
     findings = draft.findings + check(merged)
     blocked = any(finding.severity is Severity.ERROR for finding in findings)
     reason = HeldReason.INVALID if blocked else None
@@ -172,6 +193,21 @@ def _follow(
         replace(draft, record=merged, findings=findings, held_reason=reason),
         RecordState.HELD if blocked else RecordState.READY,
     )
+
+
+def _only_new_rows(earlier: UploadRecord, older: UploadRecord) -> UploadRecord:
+    """Of a word that is older than what is known, the rows of which nothing is known yet."""
+    numbers = {row["r1"].value for row in earlier.rows if "r1" in row}
+    names = {row["r2"].value for row in earlier.rows if "r2" in row}
+    rows = []
+    for row in older.rows:
+        counted = "r1" in row and row["r1"].origin == "sequence"
+        known = (not counted and "r1" in row and row["r1"].value in numbers) or (
+            "r2" in row and row["r2"].value in names
+        )
+        if not known and "r2" in row:
+            rows.append(row)
+    return UploadRecord(earlier.header, tuple(rows))
 
 
 def _keep_clock(draft: Draft, previous: AnyRow) -> Draft:
@@ -206,8 +242,11 @@ def move_records(
 
 
 def hold_invalid(connection: Connection, refused: Refused) -> None:
-    """Ready records that must not leave after all go back to a person."""
+    """Records that must not leave after all go back to a person, if they are ready still."""
     for record_id, findings in refused:
+        state = connection.execute(select(record.c.state).where(record.c.id == record_id)).scalar()
+        if state != RecordState.READY.value:
+            continue
         move_records(
             connection,
             [record_id],
@@ -217,18 +256,31 @@ def hold_invalid(connection: Connection, refused: Refused) -> None:
         )
 
 
-def release_waiting(connection: Connection, order_identities: Sequence[str]) -> int:
-    """Results that waited for an earlier version's verdict are read again. Returns how many."""
-    rows = connection.execute(
-        select(record.c.receipt_id)
-        .where(
-            record.c.order_identity.in_(order_identities),
+def release_waiting(connection: Connection, record_ids: Sequence[int]) -> int:
+    """Results that waited for the verdict on these records are read again. Returns how many."""
+    waiting = connection.execute(
+        select(record.c.receipt_id, record.c.order_identity, record.c.correction_key).where(
             record.c.state == RecordState.HELD.value,
             record.c.held_reason == HeldReason.WAITING_VERDICT.value,
         )
-        .distinct()
     ).all()
-    return sum(replay_receipt(connection, row.receipt_id) for row in rows)
+    if not waiting:
+        return 0
+    decided: set[str] = set()
+    for start in range(0, len(record_ids), 500):
+        for row in connection.execute(
+            select(record.c.order_identity, record.c.correction_key).where(
+                record.c.id.in_(record_ids[start : start + 500])
+            )
+        ):
+            decided |= {row.order_identity, row.correction_key}
+    decided.discard("")
+    receipts = {
+        row.receipt_id
+        for row in waiting
+        if row.order_identity in decided or row.correction_key in decided
+    }
+    return sum(replay_receipt(connection, receipt_id) for receipt_id in sorted(receipts))
 
 
 def correction_digest(item: UploadRecord) -> str:
@@ -237,40 +289,58 @@ def correction_digest(item: UploadRecord) -> str:
     return hashlib.sha256("\0".join(correction_key(item)).encode()).hexdigest()[:32]
 
 
-def _previous(
-    connection: Connection, identity: str, correction: str, row_id: int | None
-) -> AnyRow | None:
-    """The newest living version of the order: by its lab numbers, else by NHI's own key, so that
-    one result that came by two doors is still one."""
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The living versions of one order, apart from the one that is written now."""
+
+    previous: AnyRow | None
+    """What is on its way, else the newest of which there is a record and that does not wait."""
+    open: tuple[AnyRow, ...]
+    """Of which nothing has left."""
+    waiting: tuple[AnyRow, ...]
+    """Earlier words that wait for the verdict on what is on its way."""
+    version: int
+
+
+def _chain(
+    connection: Connection, identity: str, correction: str, receipt_id: int, row_id: int | None
+) -> _Chain:
+    """By its lab numbers, and by NHI's own key, so that one result that came by two doors is
+    still one."""
+    found: dict[int, AnyRow] = {}
     for column, value in (
         (record.c.order_identity, identity),
         (record.c.correction_key, correction),
     ):
-        if not value:
-            continue
-        query = (
-            select(record)
-            .where(column == value, record.c.state != RecordState.SUPERSEDED.value)
-            .order_by(record.c.version.desc(), record.c.id.desc())
-            .limit(1)
-        )
-        if row_id is not None:
-            query = query.where(record.c.id != row_id)
-        found = connection.execute(query).first()
-        if found is not None:
-            return found
-    return None
+        if value:
+            query = select(record).where(
+                column == value, record.c.state != RecordState.SUPERSEDED.value
+            )
+            found.update((row.id, row) for row in connection.execute(query) if row.id != row_id)
+    living = sorted(found.values(), key=lambda row: (row.version, row.id), reverse=True)
+    on_its_way = [row for row in living if RecordState(row.state) in _ON_ITS_WAY]
+    settled = [row for row in living if row.held_reason != HeldReason.WAITING_VERDICT.value]
+    here = (receipt_id, row_id or _NEWEST)
+    return _Chain(
+        previous=next(iter(on_its_way or [row for row in settled if row.body]), None),
+        open=tuple(row for row in settled if RecordState(row.state) in _OPEN),
+        waiting=tuple(
+            row for row in living if row not in settled and (row.receipt_id, row.id) < here
+        ),
+        version=max((row.version for row in settled), default=0),
+    )
 
 
 def _says_the_same(one: UploadRecord, other: UploadRecord) -> bool:
     """Equal in every value but the times that tell only when it was said."""
 
-    def told(item: UploadRecord) -> list[tuple[tuple[str, str], ...]]:
-        header = tuple((tag, f.value) for tag, f in item.header.items() if tag not in _SAID)
-        rows = [
-            tuple((tag, f.value) for tag, f in row.items() if tag not in _SAID) for row in item.rows
+    def told(item: UploadRecord) -> list[list[tuple[str, str]]]:
+        parts = [item.header, *item.rows]
+        values = [
+            sorted((tag, field.value) for tag, field in part.items() if tag not in _SAID)
+            for part in parts
         ]
-        return [header, *rows]
+        return [values[0], *sorted(values[1:])]
 
     return told(one) == told(other)
 

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, update
 
 from broker.states import PackageState, RecordState
-from broker.store.packages import active_records, look_again_at, move_package
+from broker.store.packages import active_records, get_package, look_again_at, move_package
 from broker.store.records import move_records, release_waiting
 from broker.store.schema import package_record, record
+from mapping.convert import stamp_upload_time
 from mapping.record import UploadRecord, record_from_json
 from mapping.verdict import CheckedRecord, CheckReport
 
@@ -53,7 +54,7 @@ def store_verdict(
 ) -> VerdictCounts:
     """Move each record that the reports name; keep the raw report."""
     rows = connection.execute(
-        select(record.c.id, record.c.body, record.c.order_identity, record.c.was_accepted)
+        select(record.c.id, record.c.body, record.c.was_accepted)
         .join(package_record, package_record.c.record_id == record.c.id)
         .where(
             package_record.c.package_id == package_id,
@@ -62,12 +63,13 @@ def store_verdict(
         )
         .order_by(package_record.c.position)
     ).all()
+    sealed_at = get_package(connection, package_id).sealed_at
     checked = _CheckedIndex(reports)
     accepted: list[int] = []
     rejected = 0
-    identities = []
+    decided: list[int] = []
     for row in rows:
-        item = record_from_json(json.loads(row.body))
+        item = stamp_upload_time(record_from_json(json.loads(row.body)), sealed_at)
         faults = checked.of_all or checked.errors_of(item)
         if faults:
             rejected += 1
@@ -86,7 +88,7 @@ def store_verdict(
             accepted.append(row.id)
         else:
             continue
-        identities.append(row.order_identity)
+        decided.append(row.id)
     _accept(connection, accepted, now)
     unread = len(rows) - len(accepted) - rejected
     if unread:
@@ -100,7 +102,7 @@ def store_verdict(
             checked_at=now,
             next_at=None,
         )
-    return VerdictCounts(len(accepted), rejected, unread, release_waiting(connection, identities))
+    return VerdictCounts(len(accepted), rejected, unread, release_waiting(connection, decided))
 
 
 def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
