@@ -17,7 +17,14 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from broker.store.packages import NewPackage, insert_package, next_serial, ready_records
+from broker.store.engine import open_snapshot
+from broker.store.packages import (
+    NewPackage,
+    insert_package,
+    load_records,
+    next_serial,
+    ready_record_ids,
+)
 from broker.store.records import Refused, hold_invalid
 from broker.store.writer import Writer
 from mapping.convert import stamp_upload_time
@@ -68,21 +75,22 @@ class Sealer:
     def _write(
         self, institution_code: str, upload_on: date, now: datetime
     ) -> tuple[NewPackage | None, Refused]:
-        with self._reader.connect() as connection:
+        """Three passes over one snapshot of the store, so that memory does not grow with it."""
+        with open_snapshot(self._reader) as connection:
             serial = next_serial(connection, institution_code, upload_on)
-            stamped = [
-                (record_id, stamp_upload_time(record, now))
-                for record_id, record in ready_records(
-                    connection, institution_code, self._max_records
-                )
-            ]
-        stem = package_stem(institution_code, upload_on, serial)
-        refused = _last_gate([record for _, record in stamped], stem, upload_on)
-        sealed = [pair for index, pair in enumerate(stamped, start=1) if index not in refused]
-        held = [(stamped[index - 1][0], tuple(found)) for index, found in refused.items()]
-        if not sealed:
-            return None, held
-        digest = write_package_file(self.path(stem), stem, lambda: (item for _, item in sealed))
+            stem = package_stem(institution_code, upload_on, serial)
+            ids = ready_record_ids(connection, institution_code, self._max_records)
+
+            def stamped(wanted: Sequence[int]) -> Iterator[UploadRecord]:
+                for record in load_records(connection, wanted):
+                    yield stamp_upload_time(record, now)
+
+            refused = _last_gate(stamped(ids), stem, upload_on)
+            held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
+            sealed = [each for index, each in enumerate(ids, start=1) if index not in refused]
+            if not sealed:
+                return None, held
+            digest = write_package_file(self.path(stem), stem, lambda: stamped(sealed))
         new = NewPackage(
             stem=stem,
             institution_code=institution_code,
@@ -90,23 +98,27 @@ class Sealer:
             serial=serial,
             sha256=digest,
             sealed_at=now,
-            records=sealed,
+            record_ids=sealed,
         )
         return new, held
 
 
 def _last_gate(
-    records: Sequence[UploadRecord], stem: str, upload_on: date
+    records: Iterator[UploadRecord], stem: str, upload_on: date
 ) -> dict[int, list[Finding]]:
     """What must not leave after all, by its number in the package: the rules as of the upload
     date, and what only shows when the records lie side by side (codes 22 and 25)."""
     context = RuleContext(today=upload_on, upload_on=upload_on, sealed=True)
     refused: dict[int, list[Finding]] = {}
-    for index, record in enumerate(records, start=1):
-        for finding in check_record(record, context):
-            if finding.severity is Severity.ERROR:
-                refused.setdefault(index, []).append(finding)
-    for finding in check_package(records, stem, context):
+
+    def checked() -> Iterator[UploadRecord]:
+        for index, record in enumerate(records, start=1):
+            for finding in check_record(record, context):
+                if finding.severity is Severity.ERROR:
+                    refused.setdefault(index, []).append(finding)
+            yield record
+
+    for finding in check_package(checked(), stem, context):
         number = finding.place.removeprefix("hdata[").removesuffix("]")
         if finding.severity is Severity.ERROR and number.isdigit():
             refused.setdefault(int(number), []).append(finding)

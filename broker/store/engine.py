@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from broker.store.folder_lock import take_folder_lock
@@ -123,12 +125,24 @@ def open_reader(folder: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
+        connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA query_only=ON")
         cursor.execute("PRAGMA cache_size=-16384")
         cursor.close()
 
     return engine
+
+
+@contextmanager
+def open_snapshot(reader: Engine) -> Iterator[Connection]:
+    """A connection that sees the store as it is now, whatever is written meanwhile."""
+    with reader.connect() as connection:
+        connection.exec_driver_sql("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.exec_driver_sql("ROLLBACK")
 
 
 def is_intact(engine: Engine) -> bool:

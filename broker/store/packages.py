@@ -21,7 +21,7 @@ from broker.store.records import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import attempt, file_serial, package, package_record, record
 from mapping.errors import LabbrokerError
-from mapping.record import UploadRecord, record_from_json, record_to_json
+from mapping.record import UploadRecord, record_from_json
 
 LAST_SERIAL = 999
 IS_READY = record.c.state == literal_column("'ready'")
@@ -48,22 +48,30 @@ class NewPackage:
     serial: int
     sha256: str
     sealed_at: datetime
-    records: Sequence[tuple[int, UploadRecord]]
-    """Record ids with the records as sealed (h16 stamped)."""
+    record_ids: Sequence[int]
+    """In the order of the file. Their h16 is ``sealed_at``."""
 
 
-def ready_records(
-    connection: Connection, institution_code: str, limit: int
-) -> Iterator[tuple[int, UploadRecord]]:
+def ready_record_ids(connection: Connection, institution_code: str, limit: int) -> list[int]:
     """Ready records of one uploader, earliest due first."""
-    rows = connection.execution_options(yield_per=500).execute(
-        select(record.c.id, record.c.body)
-        .where(IS_READY, record.c.uploader_code == institution_code)
-        .order_by(record.c.due_at, record.c.id)
-        .limit(limit)
+    return list(
+        connection.execute(
+            select(record.c.id)
+            .where(IS_READY, record.c.uploader_code == institution_code)
+            .order_by(record.c.due_at, record.c.id)
+            .limit(limit)
+        ).scalars()
     )
-    for row in rows:
-        yield row.id, record_from_json(json.loads(row.body))
+
+
+def load_records(connection: Connection, ids: Sequence[int]) -> Iterator[UploadRecord]:
+    """The records of ``ids`` in that order, a few hundred in memory at a time."""
+    for start in range(0, len(ids), 200):
+        part = ids[start : start + 200]
+        rows = connection.execute(select(record.c.id, record.c.body).where(record.c.id.in_(part)))
+        bodies = {row.id: row.body for row in rows}
+        for record_id in part:
+            yield record_from_json(json.loads(bodies[record_id]))
 
 
 def ready_overview(connection: Connection) -> Sequence[AnyRow]:
@@ -101,7 +109,7 @@ def insert_package(connection: Connection, new: NewPackage) -> int | None:
     """
     if next_serial(connection, new.institution_code, new.upload_on) != new.serial:
         return None
-    ids = [record_id for record_id, _ in new.records]
+    ids = new.record_ids
     if _count_ready(connection, ids) != len(ids):
         return None
     if new.serial == 1:
@@ -133,12 +141,6 @@ def insert_package(connection: Connection, new: NewPackage) -> int | None:
     )
     package_id = int(result.inserted_primary_key[0])  # type: ignore[index]
     move_records(connection, ids, RecordState.SEALED, package_id=package_id)
-    for record_id, sealed in new.records:
-        connection.execute(
-            update(record)
-            .where(record.c.id == record_id)
-            .values(body=json.dumps(record_to_json(sealed), ensure_ascii=False))
-        )
     connection.execute(
         insert(package_record),
         [
