@@ -65,7 +65,7 @@ def _date(key: Key, value: Any, folder: Path) -> date:
 
 def _path(key: Key, value: Any, folder: Path) -> Path:
     _need(isinstance(value, str) and value != "" and "\0" not in value, key)
-    return folder / Path(value).expanduser()
+    return (folder / Path(value).expanduser()).resolve()
 
 
 def _texts(key: Key, value: Any, folder: Path) -> tuple[str, ...]:

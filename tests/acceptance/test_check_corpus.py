@@ -71,6 +71,16 @@ def test_people_get_an_answer_too(
     assert all(str(file) in out for file in files)
 
 
+def test_the_conformance_report_breaks_on_no_message(
+    files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = [str(file) for file in files if file.suffix == ".hl7"][::3]
+    main(["check", "--json", "--strict", *messages])
+    for line in capsys.readouterr().out.splitlines():
+        result = json.loads(line)
+        assert not result["error"] or result["error"]["code"] != "internal", result
+
+
 def test_a_real_process_ends_with_the_same_exit_code(files: list[Path]) -> None:
     wanted = {"hl7v2": 2, "fhir": 2, "bad": 4}
     chosen: list[Path] = []
