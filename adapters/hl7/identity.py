@@ -23,6 +23,7 @@ _NATIONAL_ID: Final = re.compile(r"[A-Z](?:[0-9]{9}|[A-Z][0-9]{8})")
 _NATIONAL_TYPES: Final = frozenset({"NNTWN", "NI", "NNTW", "PRC", "PR", "ARC", "NN"})
 _CHART_TYPES: Final = ("MR", "MRN", "PI", "PT", "")
 _OTHER_THAN_CHART: Final = _NATIONAL_TYPES | {"SS", "DL", "PPN", "NH", "AN", "VN"}
+_FIRST_IDEOGRAPH: Final = "\u2e80"
 _SEXES: Final = {"M": "M", "F": "F", "男": "M", "女": "F"}
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})-([0-9]{1,3})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?")
 
@@ -177,4 +178,5 @@ def _name(pid: Segment) -> str:
     given = pid.text(5, 2).strip()
     if not family or not given:
         return family or given
-    return f"{family} {given}" if (family + given).isascii() else family + given
+    chinese = any(character >= _FIRST_IDEOGRAPH for character in family + given)
+    return family + given if chinese else f"{family} {given}"

@@ -177,6 +177,9 @@ class ObservationReader:
         return next(filter(None, found), "")
 
     def _moment(self, obx: Segment, number: int) -> Moment | None:
+        moment = parse_moment(obx.fields[number])
+        if moment is not None:
+            return moment
         text = obx.text(number)
         moment = parse_moment(text)
         if moment is None and text.strip():

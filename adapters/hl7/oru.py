@@ -7,48 +7,21 @@ at all, raise :class:`mapping.errors.UnreadablePayload`.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from adapters.hl7.charset import decode_payload
-from adapters.hl7.coded import read_coded_text, read_codings
-from adapters.hl7.er7 import Message, Segment, parse_er7
-from adapters.hl7.escapes import refused_escapes
-from adapters.hl7.grouping import OrderGroup, group_orders
-from adapters.hl7.identity import (
-    national_form,
-    read_clinic_code,
-    read_lab_code,
-    read_patient,
-    read_person_id,
-)
-from adapters.hl7.observation import ObservationReader
-from adapters.hl7.statuses import inherited_status, report_status, status_of_observations
-from adapters.hl7.timestamp import parse_moment
+from adapters.hl7.er7 import parse_er7
+from adapters.hl7.result_message import ResultMessageReader, message_kind
 from mapping.finding import Finding, Severity
-from mapping.moment import Moment, Precision
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
-from mapping.report import (
-    Coding,
-    LabReport,
-    Observation,
-    ObservationStatus,
-    Patient,
-    ReportStatus,
-    Specimen,
-)
+from mapping.report import LabReport
 
-_RESULT_TYPES: Final = ("ORU", "OUL")
 _MOST_FINDINGS: Final = 500
 
 _PRINTABLE_BYTES: Final = bytes(
     byte for byte in range(256) if (byte >= 0x20 and byte != 0x7F) or byte in b"\t\n\v\r\x1c"
 )
-_CONTROL: Final = re.compile("[\0-\x08\x0c\x0e-\x1b\x1d-\x1f\x7f]")
-# Control runs: SPM-11, HL7 table 0369 (blind, calibrator, electronic QC, proficiency, QC …).
-_CONTROL_SPECIMENS: Final = frozenset({"B", "C", "E", "F", "O", "Q", "V"})
-_RESULT_FIELDS: Final = range(2, 9)
 
 
 def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
@@ -71,7 +44,7 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     reports: list[LabReport] = []
     quality_control = False
     for message in payload.messages:
-        found, is_control = _MessageReader(message, profile, findings, suspect).read()
+        found, is_control = ResultMessageReader(message, profile, findings, suspect).read()
         reports += found
         quality_control = quality_control or is_control
     if len(findings) > _MOST_FINDINGS:
@@ -86,224 +59,6 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
         content,
         tuple(reports),
         findings=tuple(findings),
-        kind=_kind(header),
+        kind=message_kind(header),
         control_id=header.text(10).strip(),
     )
-
-
-def _kind(header: Segment) -> str:
-    return "^".join(part for part in (header.text(9), header.text(9, 2)) if part)
-
-
-class _MessageReader:
-    def __init__(
-        self, message: Message, profile: SourceProfile, findings: list[Finding], suspect: bool
-    ) -> None:
-        self._message = message
-        self._header = message.segments[0]
-        self._profile = profile
-        self._findings = findings
-        self._unusable = self._refuse_control_characters() if suspect else frozenset()
-        self._observations = ObservationReader(
-            message, findings, status_in_obx_11=profile.hl7.status_from_obx_11
-        )
-        self._patients: dict[int, Patient] = {}
-
-    def read(self) -> tuple[list[LabReport], bool]:
-        """The reports, and whether any run was quality control."""
-        header = self._header
-        for place in self._message.stray_lines:
-            self._report("hl7-stray-line", place)
-        if not self._holds_results():
-            kind = _kind(header) or "?"
-            self._findings.append(
-                Finding(
-                    "hl7-not-a-result",
-                    place=header.place(9),
-                    severity=Severity.INFORMATION,
-                    parameters=(("kind", kind),),
-                )
-            )
-            return [], False
-        if header.text(11).strip() == "Q" or header.text(16).strip() in ("1", "2"):
-            self._leave_out(header, 11 if header.text(11).strip() == "Q" else 16)
-            return [], True
-        processing = header.text(11).strip()
-        if processing in ("T", "D"):
-            self._report("hl7-not-production", header.place(11), processing)
-        groups = group_orders(self._message)
-        if not groups:
-            self._report("hl7-no-result", header.place(), severity=Severity.INFORMATION)
-        reports = []
-        controls = 0
-        for group in groups:
-            if group.spm is not None and group.spm.text(11).strip() in _CONTROL_SPECIMENS:
-                controls += 1
-                self._leave_out(group.spm, 11)
-            else:
-                reports.append(self._read_group(group))
-        return reports, controls > 0
-
-    def _leave_out(self, segment: Segment, number: int) -> None:
-        place = segment.place(number)
-        self._report("hl7-control-specimen", place, severity=Severity.INFORMATION)
-
-    def _holds_results(self) -> bool:
-        kind = self._header.text(9).strip().upper()
-        if kind[:3] in _RESULT_TYPES:
-            return True
-        if kind or self._message.first("OBX") is None or self._message.first("OBR") is None:
-            return False
-        self._report("hl7-no-message-type", self._header.place(9))
-        return True
-
-    def _read_group(self, group: OrderGroup) -> LabReport:
-        obr, spm, person = group.obr, group.spm, group.person
-        order = group.orc or group.order_context
-        segments: dict[str, Segment | None] = {
-            "MSH": self._header,
-            "PID": person.pid,
-            "PV1": person.pv1,
-            "ORC": order,
-            "OBR": obr,
-            "SPM": spm,
-            "OBX": group.lines[0].segments[0] if group.lines else None,
-        }
-        if person.pid is None:
-            self._report("hl7-no-patient", self._header.place(), severity=Severity.ERROR)
-        patient = self._patients.get(id(person))
-        if patient is None:
-            patient = read_patient(self._message, segments, self._profile, self._findings)
-            self._patients[id(person)] = patient
-        if obr is None:
-            first = group.lines[0].segments[0]
-            self._report("hl7-no-obr", first.place())
-        declared, inherited = self._statuses(obr)
-        observations = self._read_lines(group, inherited, patient.sex)
-        if obr is not None and not observations and declared is not ReportStatus.CANCELLED:
-            self._report("hl7-no-observation", obr.place())
-        place = obr.place() if obr is not None else group.lines[0].segments[0].place()
-        return LabReport(
-            patient=patient,
-            service=self._codings(obr, 4),
-            observations=observations,
-            status=declared or status_of_observations([item.status for item in observations]),
-            lab_code=read_lab_code(segments, self._profile),
-            clinic_code=read_clinic_code(segments, self._profile),
-            placer_order_number=_first_text((obr, 2), (group.orc, 2)),
-            filler_order_number=_first_text((obr, 3), (group.orc, 3)),
-            accession_number=_accession(spm),
-            specimen=self._specimen(obr, spm),
-            ordered_at=self._moment((obr, 6)) or self._entered_at(group),
-            reported_at=self._moment((obr, 22)),
-            ordering_provider_id=(
-                read_person_id(self._message, obr, 16) or read_person_id(self._message, order, 12)
-            ),
-            reporting_physician_id=(
-                national_form(obr.text(32, 1, 1)) if obr is not None and obr.raw(32) else ""
-            ),
-            notes=(*person.notes, *group.notes),
-            place=place,
-        )
-
-    def _read_lines(
-        self, group: OrderGroup, inherited: ObservationStatus, sex: str
-    ) -> tuple[Observation, ...]:
-        read = self._observations.read
-        unusable = self._unusable
-        if unusable:
-            group.lines = [
-                line
-                for line in group.lines
-                if not any(segment.place() in unusable for segment in line.segments)
-            ]
-        found = [read(line, inherited, sex) for line in group.lines]
-        return tuple(item for item in found if item is not None)
-
-    def _statuses(self, obr: Segment | None) -> tuple[ReportStatus | None, ObservationStatus]:
-        """OBR-25 and what an OBX without a status of its own has by it. A letter outside the
-        table is not final, unless the dialect says that this source has no OBX statuses."""
-        letter = obr.text(25).strip().upper() if obr is not None else ""
-        status = report_status(letter)
-        if status is None and letter and obr is not None:
-            self._report("hl7-status", obr.place(25), letter)
-            if self._profile.hl7.status_from_obx_11:
-                return None, ObservationStatus.PRELIMINARY
-        return status, inherited_status(status)
-
-    def _codings(self, segment: Segment | None, number: int) -> tuple[Coding, ...]:
-        if segment is None:
-            return ()
-        return read_codings(segment.raw(number), self._message.delimiters, self._message.charset)
-
-    def _specimen(self, obr: Segment | None, spm: Segment | None) -> Specimen:
-        kind = ""
-        if spm is not None:
-            kind = read_coded_text(spm.raw(4), self._message.delimiters, self._message.charset)
-        if not kind and obr is not None:
-            kind = obr.text(15, 1, 2).strip() or obr.text(15, 1, 1).strip()
-        return Specimen(
-            kind=kind,
-            collected_at=self._moment((spm, 17), (obr, 7)),
-            received_at=self._moment((spm, 18), (obr, 14)),
-        )
-
-    def _entered_at(self, group: OrderGroup) -> Moment | None:
-        """ORC-9 is when this transaction was entered: an order time only if the specimen had
-        not been taken yet."""
-        entered = self._moment((group.orc, 9))
-        collected = parse_moment(group.obr.text(7)) if group.obr is not None else None
-        if entered is None or collected is None:
-            return None
-        if Precision.DAY in (entered.precision, collected.precision):
-            return entered if entered.day <= collected.day else None
-        return entered if entered.at <= collected.at else None
-
-    def _moment(self, *places: tuple[Segment | None, int]) -> Moment | None:
-        for segment, number in places:
-            if segment is None or not segment.raw(number):
-                continue
-            text = segment.text(number)
-            moment = parse_moment(text)
-            if moment is not None:
-                return moment
-            if text.strip():
-                self._report("hl7-time", segment.place(number), text)
-        return None
-
-    def _refuse_control_characters(self) -> frozenset[str]:
-        r"""Report fields with control characters, bare or as ``\X..\``; name the OBX that are
-        not used because of them."""
-        message = self._message
-        unusable = set()
-        for segment in message.segments:
-            for number, value in enumerate(segment.fields):
-                if _CONTROL.search(value) or refused_escapes(
-                    value, message.delimiters, message.charset
-                ):
-                    place = segment.place(number)
-                    self._report("hl7-control-character", place, severity=Severity.ERROR)
-                    if segment.name == "OBX" and number in _RESULT_FIELDS:
-                        unusable.add(segment.place())
-        return frozenset(unusable)
-
-    def _report(
-        self, code: str, place: str, value: str = "", severity: Severity = Severity.WARNING
-    ) -> None:
-        self._findings.append(Finding(code, "", place, value, severity))
-
-
-def _first_text(*places: tuple[Segment | None, int]) -> str:
-    for segment, number in places:
-        text = segment.text(number).strip() if segment is not None else ""
-        if text:
-            return text
-    return ""
-
-
-def _accession(spm: Segment | None) -> str:
-    """The laboratory's number of the specimen: SPM-30, SPM-2.2 (filler), SPM-2.1."""
-    if spm is None:
-        return ""
-    found = (spm.text(30), spm.text(2, 2), spm.text(2, 1))
-    return next((text.strip() for text in found if text.strip()), "")

@@ -90,6 +90,7 @@ def test_a_place_that_is_none_is_no_fault(place: str) -> None:
         ("WANG&van&WANG^X", "WANG X"),
         ("王^小明~WANG^XIAO-MING", "王小明"),
         ("^小明", "小明"),
+        ("Müller^Jörg", "Müller Jörg"),
         ("", ""),
     ],
 )

@@ -152,6 +152,16 @@ def test_a_status_that_is_none_is_told_and_never_final() -> None:
     assert parsed.reports[0].observations[0].status is ObservationStatus.PRELIMINARY
 
 
+@pytest.mark.parametrize("letter", ["W", "D"])
+def test_a_report_that_was_posted_in_error_is_not_final(letter: str) -> None:
+    obr = with_fields(OBR, f25=letter)
+    assert read_report(message(MSH, PID, obr, OBX)).status is ReportStatus.CANCELLED
+    corrected = read_report(message(MSH, PID, obr, with_fields(OBX, f11="C")))
+    assert corrected.status is ReportStatus.CORRECTED
+    silent = read_report(message(MSH, PID, obr, with_fields(OBX, f11="")))
+    assert silent.observations[0].status is ObservationStatus.WITHDRAWN
+
+
 def test_flags_in_obx_11_are_no_status_where_the_dialect_says_so() -> None:
     raw = result(with_fields(OBX, f11="1"), with_fields(OBX, f11="0"))
     flagged = read(raw, profile(dialect=Hl7Dialect(status_from_obx_11=False)))
