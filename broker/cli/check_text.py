@@ -76,7 +76,8 @@ def _record(number: int, preview: RecordPreview, zh: bool) -> Iterator[str]:
     known = order_code(preview.order_code)
     name = f" {known.name_zh}" if known else ""
     yield f"  [{number}] {preview.order_code}{name} ({preview.place})"
-    header = " ".join(f"{tag}={field.value}" for tag, field in preview.record.header.items())
+    fields = preview.record.header
+    header = " ".join(f"{tag}={fields[tag].value}" for tag in sorted(fields, key=_tag_order))
     if header:
         yield f"      {header}"
     for row in preview.record.rows:
@@ -88,8 +89,10 @@ def _record(number: int, preview: RecordPreview, zh: bool) -> Iterator[str]:
             yield f"      {texts[zh]}: {tags}"
 
 
-def _tag_order(tag: str) -> tuple[str, int]:
-    return tag[0], int(tag[1:].partition("-")[0])
+def _tag_order(tag: str) -> tuple[str, int, str]:
+    """``h2`` before ``h10``; a file may hold tags that no edition knows."""
+    number = tag[1:].partition("-")[0]
+    return tag[:1], int(number) if number.isascii() and number.isdigit() else 0, tag
 
 
 def _row(row: Fields) -> str:
