@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.ports.intake import Media
+from broker.bootstrap.readers import READERS
 from broker.cli.check_json import check_as_json
 from broker.cli.check_text import check_as_text
-from broker.cli.file_check import check_file, reader_of
+from broker.cli.file_check import check_file
 from broker.cli.record_preview import PreviewContext
 from broker.config import load_settings
 from mapping.errors import LabbrokerError, UnreadablePayload
@@ -94,7 +95,7 @@ def _context(arguments: argparse.Namespace) -> PreviewContext:
             profile = profiles[wanted]
     if arguments.visits is not None:
         raw = _read(str(arguments.visits))
-        visits = reader_of(Media.IC_CARD_XML)(raw, profile).visits
+        visits = READERS[Media.IC_CARD_XML](raw, profile).visits
     return PreviewContext(profile, agreements, visits)
 
 

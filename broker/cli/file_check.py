@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from io import BytesIO
 from pathlib import PurePath
-from typing import cast
 
 from adapters.folder.formats.identify import identify
 from adapters.ports.intake import Media
+from broker.bootstrap.readers import READERS
 from broker.cli.record_preview import (
     PreviewContext,
     RecordPreview,
@@ -22,18 +21,10 @@ from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
 from mapping.package_file import read_package
 from mapping.package_name import parse_stem
-from mapping.parsed import Reader
 from mapping.report import LabReport
 from mapping.rules import RuleContext, check_package
 from mapping.upload_xml import read_upload
 
-_READERS: dict[Media, tuple[str, str]] = {
-    Media.HL7V2: ("adapters.hl7.oru", "read_hl7"),
-    Media.FHIR_JSON: ("adapters.fhir.bundle", "read_fhir_json"),
-    Media.FHIR_XML: ("adapters.fhir.bundle", "read_fhir_xml"),
-    Media.CSV: ("adapters.folder.formats.csv_results", "read_csv"),
-    Media.IC_CARD_XML: ("adapters.folder.formats.ic_card", "read_ic_card"),
-}
 _UPLOADS = (Media.NHI_XML, Media.NHI_ZIP)
 
 
@@ -78,12 +69,6 @@ def check_file(
     return result
 
 
-def reader_of(media: Media) -> Reader:
-    """The reader of a format, imported when it is first asked for."""
-    module, name = _READERS[media]
-    return cast(Reader, getattr(import_module(module), name))
-
-
 def _fill(result: FileCheck, raw: bytes, context: PreviewContext, strict: bool) -> None:
     media = identify(raw, PurePath(result.file).name)
     result.kind = media.value
@@ -91,9 +76,11 @@ def _fill(result: FileCheck, raw: bytes, context: PreviewContext, strict: bool) 
         _fill_upload(result, raw, media, context)
         return
     if strict and media is Media.HL7V2:
-        conformance = import_module("adapters.hl7.conformance")
-        result.findings += conformance.conformance_findings(raw)
-    parsed = reader_of(media)(raw, context.profile)
+        # hl7apy takes a while to load and is needed for this alone.
+        from adapters.hl7.conformance import conformance_findings
+
+        result.findings += conformance_findings(raw)
+    parsed = READERS[media](raw, context.profile)
     result.message = parsed.kind
     result.visits = len(parsed.visits)
     result.findings += parsed.findings

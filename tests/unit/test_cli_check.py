@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from adapters.ports.intake import Media
 from broker.cli import check, file_check
 from broker.cli.check_json import check_as_json, finding_texts
 from broker.cli.check_text import check_as_text
@@ -276,7 +277,7 @@ def test_a_fault_of_the_reader_is_an_internal_error_without_its_text(
     def fail(raw: bytes, profile: SourceProfile) -> None:
         raise error
 
-    monkeypatch.setattr(file_check, "reader_of", lambda media: fail)
+    monkeypatch.setattr(file_check, "READERS", {Media.HL7V2: fail})
     code, (result,) = checked(capsys, message)
     assert code == 2
     assert result["error"]["code"] == "internal"
