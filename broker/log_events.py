@@ -50,6 +50,7 @@ FIELDS: Mapping[str, FieldRule] = {
     "library": FieldRule(Shape.WORD, "Logger of a library; its text is withheld."),
     "media": FieldRule(Shape.WORD, "What the payload is: hl7v2, fhir+json …"),
     "package_id": FieldRule(Shape.NUMBER, "Our number of a package."),
+    "peer": FieldRule(Shape.ADDRESS, "Network address of the other side."),
     "port": FieldRule(Shape.NUMBER, "TCP port."),
     "ready": FieldRule(Shape.NUMBER, "Records ready to leave."),
     "reason": FieldRule(Shape.WORD, "Held reason or outcome, a word of our code."),
@@ -95,6 +96,9 @@ EVENTS: Mapping[str, EventRule] = {
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "door.opened": _event("A door listens.", "door host port source"),
+    "peer.refused": _event("A peer was turned away.", "door peer"),
+    "peer.disconnected": _event("A peer was cut off.", "door peer"),
+    "frame.refused": _event("A frame was refused; nothing of it is kept.", "peer size_bytes"),
     "receipt.parsed": _event(
         "A payload was read.",
         "receipt_id source media content reports visits records ready held findings seconds",
