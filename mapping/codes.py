@@ -97,11 +97,12 @@ def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
         (observation, _decide(observation, report, profile, service))
         for observation in report.observations
     ]
-    alone = sum(1 for _, decision in decided if decision.by_service) == 1
+    alone = sum(1 for _, decision in decided if decision.order_code == service) == 1
     for observation, decision in decided:
         problem = decision.problem
         if problem is Undecided.UNLESS_ALONE:
-            problem = None if alone else Undecided.NO_ITEM
+            # Beside the order's own line it is another test, which nobody may lose sight of.
+            problem = None if alone else Undecided.NO_ORDER
         if problem is None:
             origin = service_origin if decision.by_service else decision.evidence
             if origin == "code":

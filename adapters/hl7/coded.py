@@ -7,6 +7,7 @@ second alternate.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import Final, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ _Read: TypeAlias = Callable[[str, Delimiters, str], _Result]
 
 _TRIPLETS: Final = (0, 3, 9)
 _READABLE: Final = (1, 8, 4, 0, 3)
+_UNESCAPED_POWER: Final = re.compile(r"\s*(?:[xX×*]\s?)?10\^[0-9]{1,2}\s*/[^\^~]*")
 _LONGEST_REMEMBERED: Final = 256
 
 
@@ -55,7 +57,11 @@ def read_coded_text(raw: str, delimiters: Delimiters, charset: str) -> str:
 @_remembered
 def read_unit(raw: str, delimiters: Delimiters, charset: str) -> str:
     """OBX-6: the unit's identifier (``mg/dL^milligram per decilitre^UCUM``), or its text where
-    only that is sent (``^umol/L``) or the identifier is a mere number (``266016^mmHg``)."""
+    only that is sent (``^umol/L``) or the identifier is a mere number (``266016^mmHg``).
+
+    A power of ten whose ``^`` the sender did not escape (``10^3/uL``) is one unit, as sent."""
+    if delimiters.component == "^" and (power := _UNESCAPED_POWER.match(raw)):
+        return unescape(power.group(), delimiters, charset).strip()
     code, text = (*_components(raw, delimiters, charset), "")[:2]
     return text if text and (not code or code.isdigit()) else code
 

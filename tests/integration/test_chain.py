@@ -246,3 +246,14 @@ async def test_a_withdrawn_line_takes_the_ready_result_back(tmp_path: Path) -> N
         await stage.receive(creatinine("1", "0.9"))
         await stage.receive(creatinine("2", "0.9", "W"))
         assert "ready" not in stage.states()
+
+
+async def test_a_foreign_line_beside_an_orders_own_is_held_not_lost(tmp_path: Path) -> None:
+    lines = (
+        Line("09005C", "Glucose AC", "NM", "92", "mg/dL", "70-99"),
+        Line("XYZ", "Mystery", "NM", "1", "U/L", "1-5"),
+    )
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(oru("1", ONE, "09005C^Glucose^NHI", "N500001", lines, TIMES))
+        assert sorted(stage.states()) == ["held:unmapped", "ready"]

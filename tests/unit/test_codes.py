@@ -119,7 +119,7 @@ def test_one_of_several_lines_must_name_itself_to_be_the_single_row() -> None:
     split = split_orders(report(line("GLU"), line("Hemolysis"), service="09005C"), PROFILE)
     (resolved,) = the_order(split).lines
     assert resolved.observation.codings[0].code == "GLU"
-    assert codes(split) == ["unmapped-item"]
+    assert codes(split) == ["unmapped-code"]
 
 
 def test_official_loinc_links_decide_where_one_order_code_remains() -> None:
