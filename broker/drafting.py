@@ -65,8 +65,12 @@ class Drafting:
         profile: SourceProfile,
         received_at: datetime,
         visits_of: VisitLookup,
+        withheld: tuple[Finding, ...] = (),
     ) -> list[Draft]:
-        """All drafts of one payload, in the order of its reports."""
+        """All drafts of one payload, in the order of its reports.
+
+        ``withheld`` says why none of it may be uploaded, as for a training message (MSH-11 T).
+        """
         drafts: list[Draft] = []
         for number, report in enumerate(reports, start=1):
             split = split_orders(report, profile)
@@ -83,6 +87,11 @@ class Drafting:
                 unmapped = split.findings
             if unmapped:
                 drafts.append(_unmapped(number, report, unmapped, profile, received_at))
+        if withheld:
+            return [
+                replace(draft, held_reason=HeldReason.INVALID, findings=withheld + draft.findings)
+                for draft in drafts
+            ]
         return drafts
 
     def _draft(

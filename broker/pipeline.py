@@ -16,7 +16,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from adapters.ports.intake import Media
+from adapters.ports.intake import Media, StorageUnavailable
 from broker.drafting import Draft, Drafting
 from broker.finding_json import findings_to_json
 from broker.logs import log_event
@@ -40,6 +40,10 @@ _BUSY_SECONDS = 0.05
 # Under a flood the pipeline still gets a turn this often: backlog must not stand still.
 _TURN_SECONDS = 0.2
 _LARGE_BYTES = 200_000
+_STORE_PAUSE_SECONDS = 2.0
+
+# What makes a whole payload unfit to be uploaded, though it can be read.
+_WITHHOLDS = frozenset({"hl7-not-production"})
 
 _log = logging.getLogger(__name__)
 
@@ -95,13 +99,23 @@ class Pipeline:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while await self.work_once():
-                await self._step_back()
+            try:
+                while await self.work_once():
+                    await self._step_back()
+            except StorageUnavailable as error:
+                # A full disk passes; the doors refuse meanwhile, and nothing is forgotten.
+                log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+                self._wake.set()
+                await asyncio.sleep(_STORE_PAUSE_SECONDS)
+                continue
             if not self._wake.is_set():
                 self.idle.set()
 
     async def work_once(self) -> int:
-        """Work off one batch. Returns how many receipts were read."""
+        """Work off one batch. Returns how many receipts were read.
+
+        Raises ``StorageUnavailable``: those not written are read again.
+        """
         with self._reader.connect() as connection:
             rows = open_receipts(connection, 0, _BATCH)
             works = []
@@ -112,8 +126,15 @@ class Pipeline:
                     break
                 await asyncio.sleep(0)
         futures = [self._writer.write(self._store(work)) for work in works]
-        for work, future in zip(works, futures, strict=True):
-            await future
+        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, StorageUnavailable):
+                raise outcome
+            if isinstance(outcome, Exception):
+                works[index] = await self._give_up(works[index], outcome)
+            elif outcome is not None:
+                raise outcome
+        for work in works:
             log_event(
                 _log,
                 "receipt.parsed" if work.state is ReceiptState.PARSED else "receipt.quarantined",
@@ -126,6 +147,13 @@ class Pipeline:
         if any(work.drafts for work in works):
             self._on_ready()
         return len(works)
+
+    async def _give_up(self, work: _Work, error: Exception) -> _Work:
+        """What came of a receipt cannot be stored: quarantine it, so that the next goes on."""
+        log_event(_log, "pipeline.fault", receipt_id=work.receipt_id, error=error)
+        given_up = _quarantine(work.receipt_id, "internal", type(error).__name__)
+        await self._writer.write(self._store(given_up))
+        return given_up
 
     async def _step_back(self) -> None:
         loop = asyncio.get_running_loop()
@@ -150,7 +178,7 @@ class Pipeline:
         except (RecursionError, MemoryError) as error:
             return _quarantine(row.id, "too-complex", type(error).__name__)
         except Exception as error:  # noqa: BLE001 - a poison result must never block the next
-            log_event(_log, "pipeline.fault", receipt_id=row.id, error_class=type(error).__name__)
+            log_event(_log, "pipeline.fault", receipt_id=row.id, error=error)
             return _quarantine(row.id, "internal", type(error).__name__)
 
     def _draft(
@@ -158,11 +186,13 @@ class Pipeline:
     ) -> _Work:
         drafts: list[Draft] = []
         if parsed.content is Content.REPORTS:
+            withheld = tuple(f for f in parsed.findings if f.code in _WITHHOLDS)
             drafts = self._drafting.drafts(
                 parsed.reports,
                 profile,
                 row.received_at,
                 lambda clinic, person: find_visits(connection, clinic, person),
+                withheld,
             )
         return _Work(
             receipt_id=row.id,
@@ -177,7 +207,8 @@ class Pipeline:
         def store(connection: Connection) -> None:
             if work.visits and store_visits(connection, work.receipt_id, work.visits):
                 self._writer.call_on_loop(self.wake)
-            store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
+            if work.state is ReceiptState.PARSED:
+                store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
             finish_receipt(
                 connection,
                 work.receipt_id,

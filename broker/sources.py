@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from ipaddress import ip_address
 
 from broker.config.settings import SourceSettings
@@ -13,15 +13,27 @@ from broker.config.settings import SourceSettings
 class SourceDirectory:
     """Looks up sources; "nobody" is None, and so is "two equally likely ones"."""
 
-    def __init__(self, sources: Sequence[SourceSettings]) -> None:
+    def __init__(
+        self, sources: Sequence[SourceSettings], folder_sources: Collection[str] = ()
+    ) -> None:
         self._sources = sources
+        # Who drops files or holds a token and says nothing of MLLP is no MLLP peer: a stranger's
+        # message must not be taken for theirs.
+        self._mllp_sources = [
+            source
+            for source in sources
+            if source.peers
+            or source.sending_application
+            or source.sending_facility
+            or not (source.token_hashes or source.source_id in folder_sources)
+        ]
 
     def of_peer(self, address: str, application: str, facility: str) -> str | None:
         """The MLLP source at ``address`` that signs as ``application`` and ``facility`` (MSH-3,
         MSH-4). The one with the most matching criteria wins; a tie is nobody."""
         best: list[str] = []
         best_rank = -1
-        for source in self._sources:
+        for source in self._mllp_sources:
             rank = _rank(source, address, application, facility)
             if rank is None or rank < best_rank:
                 continue

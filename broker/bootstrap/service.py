@@ -76,7 +76,9 @@ class Broker:
         self._environ = environ
         self._stopped = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._directory = SourceDirectory(settings.sources)
+        self._directory = SourceDirectory(
+            settings.sources, {folder.source_id for folder in settings.folders}
+        )
         self._channel = SandboxChannel(
             settings.sandbox_channel.base_url, settings.sandbox_channel.timeout_seconds
         )
@@ -172,6 +174,7 @@ class Broker:
             on_replayed=lambda: self.pipeline.wake(),
         )
         self.scheduler = Scheduler(
+            self._writer,
             self.reader,
             sealer,
             submission,

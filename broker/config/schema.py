@@ -220,7 +220,8 @@ _SOURCE = Section(
             "peers",
             Kind.NETWORKS,
             (),
-            "MLLP: addresses from which this source connects; empty means any.",
+            "MLLP: addresses from which this source connects; empty means any. A source of a "
+            "folder or with a token is an MLLP peer only when this, MSH-3 or MSH-4 is set.",
         ),
         Key("sending_application", Kind.TEXT, "", "MLLP: MSH-3 of this source; empty means any."),
         Key("sending_facility", Kind.TEXT, "", "MLLP: MSH-4 of this source; empty means any."),

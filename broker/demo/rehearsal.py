@@ -58,20 +58,17 @@ default_method = "無"
 id = "demo-fhir"
 lab_code = "{lab}"
 token_sha256 = ["{token}"]
-sending_application = "(none: this source posts FHIR)"
 default_method = "無"
 default_unit = "無"
 
 [[source]]
 id = "demo-files"
 lab_code = "{lab}"
-sending_application = "(none: this source drops files)"
 default_method = "無"
 
 [[source]]
 id = "demo-clinic"
 clinic_code = "{clinic}"
-sending_application = "(none: this source drops files)"
 
 [[folder]]
 path = "inbox/lab"

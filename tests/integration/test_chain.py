@@ -257,3 +257,13 @@ async def test_a_foreign_line_beside_an_orders_own_is_held_not_lost(tmp_path: Pa
         await stage.load_visits()
         await stage.receive(oru("1", ONE, "09005C^Glucose^NHI", "N500001", lines, TIMES))
         assert sorted(stage.states()) == ["held:unmapped", "ready"]
+
+
+async def test_a_training_message_is_never_uploaded(tmp_path: Path) -> None:
+    line = Line("CREA", "Creatinine", "NM", "0.9", "mg/dL", "0.6-1.3")
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        raw = oru("1", TWO, "CREA", "N100001", (line,), TIMES, processing="T")
+        await stage.receive(raw)
+        assert stage.states() == ["held:invalid"]
+        assert "hl7-not-production" in stage.records()[0].findings

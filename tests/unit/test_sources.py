@@ -47,3 +47,14 @@ def test_a_token_names_its_source_and_an_empty_one_nobody() -> None:
     assert directory.of_token("secret-1") == "one"
     assert directory.of_token("secret-2") is None
     assert directory.of_token("") is None
+
+
+def test_who_drops_files_or_posts_is_no_mllp_peer_unless_it_says_so() -> None:
+    sources = [
+        source("files"),
+        source("posts", token="secret-1"),
+        source("both", token="2", app="LIS"),
+    ]
+    directory = SourceDirectory(sources, folder_sources={"files"})
+    assert directory.of_peer("192.0.2.1", "OTHER", "") is None
+    assert directory.of_peer("192.0.2.1", "LIS", "") == "both"
