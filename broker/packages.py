@@ -34,6 +34,7 @@ from mapping.package_file import verify_package, write_package
 from mapping.package_name import package_stem
 from mapping.record import UploadRecord
 from mapping.rules import RuleContext, check_package, check_record
+from mapping.upload_errors import PackageDiffers, UnwritableRecord
 
 
 class Sealer:
@@ -79,7 +80,7 @@ class Sealer:
         with open_snapshot(self._reader) as connection:
             serial = next_serial(connection, institution_code, upload_on)
             stem = package_stem(institution_code, upload_on, serial)
-            ids = ready_record_ids(connection, institution_code, self._max_records)
+            ids = ready_record_ids(connection, institution_code, self._max_records, now)
 
             def stamped(wanted: Sequence[int]) -> Iterator[UploadRecord]:
                 for record in load_records(connection, wanted):
@@ -88,9 +89,19 @@ class Sealer:
             refused = _last_gate(stamped(ids), stem, upload_on)
             held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
             sealed = [each for index, each in enumerate(ids, start=1) if index not in refused]
+            digest = ""
+            while sealed and not digest:
+                try:
+                    digest = write_package_file(self.path(stem), stem, lambda: stamped(sealed))
+                except (PackageDiffers, UnwritableRecord) as error:
+                    number = _record_number(str(error.parameters.get("place", "")))
+                    if not 1 <= number <= len(sealed):
+                        raise
+                    # One record that cannot be written must not keep the others back.
+                    finding = Finding("not-writable", place=f"hdata[{number}]")
+                    held.append((sealed.pop(number - 1), (finding,)))
             if not sealed:
                 return None, held
-            digest = write_package_file(self.path(stem), stem, lambda: stamped(sealed))
         new = NewPackage(
             stem=stem,
             institution_code=institution_code,
@@ -119,10 +130,16 @@ def _last_gate(
             yield record
 
     for finding in check_package(checked(), stem, context):
-        number = finding.place.removeprefix("hdata[").removesuffix("]")
-        if finding.severity is Severity.ERROR and number.isdigit():
-            refused.setdefault(int(number), []).append(finding)
+        number = _record_number(finding.place)
+        if finding.severity is Severity.ERROR and number:
+            refused.setdefault(number, []).append(finding)
     return refused
+
+
+def _record_number(place: str) -> int:
+    """3 of ``hdata[3]`` or ``hdata[3]/rdata[1]``; 0 where no record is named."""
+    number = place.removeprefix("hdata[").partition("]")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def write_package_file(path: Path, stem: str, records: Callable[[], Iterator[UploadRecord]]) -> str:

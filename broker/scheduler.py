@@ -13,19 +13,30 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
+from adapters.ports.intake import StorageUnavailable
 from broker.deadline import seal_at
 from broker.logs import log_event
 from broker.packages import Sealer
 from broker.store.packages import (
     SerialsUsedUp,
     due_packages,
+    look_again_at,
+    look_at_all,
     next_package_at,
     ready_overview,
 )
+from broker.store.rows import AnyRow
+from broker.store.writer import Writer
 from broker.submission import Submission
+from mapping.errors import LabbrokerError
 
 _log = logging.getLogger(__name__)
-_RETRY = timedelta(minutes=10)
+_SERIALS_RETRY = timedelta(minutes=10)
+_FAULT_RETRY = timedelta(minutes=1)
+# A correction's h16 must be another second than the one that stands.
+_AGAIN = timedelta(seconds=1)
+_STORE_PAUSE_SECONDS = 5.0
+_CLOCK_SET_BACK = timedelta(minutes=1)
 
 
 class Scheduler:
@@ -33,6 +44,7 @@ class Scheduler:
 
     def __init__(
         self,
+        writer: Writer,
         reader: Engine,
         sealer: Sealer,
         submission: Submission,
@@ -41,6 +53,7 @@ class Scheduler:
         wait: timedelta,
         press: timedelta,
     ) -> None:
+        self._writer = writer
         self._reader = reader
         self._sealer = sealer
         self._submission = submission
@@ -50,6 +63,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._stopping = False
         self._blocked_until: dict[str, datetime] = {}
+        self._looked_at: datetime | None = None
 
     def wake(self) -> None:
         """A record became ready or a package wants attention."""
@@ -64,12 +78,22 @@ class Scheduler:
         """Work until :meth:`stop`."""
         while not self._stopping:
             self._wake.clear()
-            await self.work_once()
+            try:
+                await self.work_once()
+            except StorageUnavailable as error:
+                # A full disk passes; the doors refuse meanwhile, and nothing is forgotten.
+                log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+                await self._pause()
+                continue
             if not self._stopping:
                 await self._sleep_until(self._next_at())
 
     async def work_once(self) -> None:
-        """Seal all that is due for sealing, then move each package that wants it."""
+        """Seal all that is due for sealing, then move each package that wants it.
+
+        Raises ``StorageUnavailable``; what had begun is taken up again by the next call.
+        """
+        await self._heed_clock()
         await self._seal_due()
         with self._reader.connect() as connection:
             rows = due_packages(connection, self._clock())
@@ -82,44 +106,82 @@ class Scheduler:
             for index in indexes:
                 if self._stopping:
                     return
-                await self._submission.advance(rows[index])
+                await self._advance(rows[index])
 
         await asyncio.gather(*(work_off(indexes) for indexes in by_institution.values()))
+
+    async def _advance(self, row: AnyRow) -> None:
+        """One step of one package; a fault of the program there stops no other package."""
+        try:
+            await self._submission.advance(row)
+        except StorageUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - what it left is taken over when it is due again
+            log_event(_log, "service.fault", level=logging.ERROR, error=error)
+            at = self._clock() + _FAULT_RETRY
+            await self._writer.write(lambda c: look_again_at(c, row.id, at))
+
+    async def _heed_clock(self) -> None:
+        """Waits were reckoned on a clock that has been set back since: look at everything."""
+        now = self._clock()
+        if self._looked_at is not None and self._looked_at - now > _CLOCK_SET_BACK:
+            self._blocked_until.clear()
+            await self._writer.write(lambda c: look_at_all(c, now))
+        self._looked_at = now
 
     async def _seal_due(self) -> None:
         now = self._clock()
         with self._reader.connect() as connection:
             overview = ready_overview(connection)
         for row in overview:
-            if self._seal_time(row.uploader_code, row.ready_at, row.due_at) > now:
+            if self._seal_time(row, now) > now:
                 continue
+            institution = row.uploader_code
             try:
-                package_id = await self._sealer.seal(row.uploader_code)
-            except SerialsUsedUp as error:
-                self._blocked_until[row.uploader_code] = now + _RETRY
+                package_id = await self._sealer.seal(institution)
+            except StorageUnavailable:
+                raise
+            except (LabbrokerError, OSError) as error:
+                used_up = isinstance(error, SerialsUsedUp)
+                self._blocked_until[institution] = now + (
+                    _SERIALS_RETRY if used_up else _FAULT_RETRY
+                )
                 log_event(
                     _log,
                     "package.failed",
-                    reason=error.code,
+                    level=logging.ERROR,
+                    error=error,
+                    institution=institution,
                 )
                 continue
-            if package_id is not None:
-                log_event(_log, "package.sealed", package_id=package_id)
+            if package_id is None:
+                self._blocked_until[institution] = now + _AGAIN
+            else:
+                log_event(_log, "package.sealed", package_id=package_id, institution=institution)
 
-    def _seal_time(self, institution: str, ready_at: datetime, due: datetime) -> datetime:
-        at = seal_at(ready_at, due, self._wait, self._press)
-        return max(at, self._blocked_until.get(institution, at))
+    def _seal_time(self, row: AnyRow, now: datetime) -> datetime:
+        # Ready in the future: the clock was set back since.
+        ready_at = min(row.ready_at, now)
+        at = seal_at(ready_at, row.due_at, self._wait, self._press)
+        return max(at, self._blocked_until.get(row.uploader_code, at))
 
     def _next_at(self) -> datetime | None:
+        now = self._clock()
         with self._reader.connect() as connection:
-            times = [
-                self._seal_time(row.uploader_code, row.ready_at, row.due_at)
-                for row in ready_overview(connection)
-            ]
+            times = [self._seal_time(row, now) for row in ready_overview(connection)]
             package_at = next_package_at(connection)
         if package_at is not None:
             times.append(package_at)
         return min(times, default=None)
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_STORE_PAUSE_SECONDS):
+                while not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
+        except TimeoutError:
+            return
 
     async def _sleep_until(self, at: datetime | None) -> None:
         # A look once a minute at the latest: the wall clock may be set, a sleep does not see it.

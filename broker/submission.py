@@ -8,7 +8,9 @@ bytes go out again only when it has denied them often enough, long enough after 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +30,7 @@ from adapters.ports.credential import Credential
 from broker.logs import log_event
 from broker.states import PackageState, RecordState
 from broker.store.packages import (
+    active_records,
     close_attempt,
     look_again_at,
     move_package,
@@ -35,7 +38,9 @@ from broker.store.packages import (
     open_attempt,
     release_records,
     retire_package,
+    take_over,
 )
+from broker.store.records import release_waiting
 from broker.store.rows import AnyRow
 from broker.store.verdicts import confirm_records, store_verdict
 from broker.store.writer import Writer
@@ -73,8 +78,24 @@ class CredentialMismatch(LabbrokerError):
     )
 
 
+class PackageFileDamaged(LabbrokerError):
+    code = "package-file-damaged"
+    en = (
+        "The file of package {stem} is missing or is no longer what was sealed.",
+        "Its records are sealed again under a new number; check the disk.",
+    )
+    zh = (
+        "上傳檔 {stem} 遺失或已非原封裝內容。",
+        "該批紀錄將以新流水號重新封裝；請檢查磁碟。",
+    )
+
+
 class Submission:
-    """Moves packages one step on each call of :meth:`advance`."""
+    """Moves packages one step on each call of :meth:`advance`.
+
+    ``elapsed`` gives seconds of a clock that nobody sets: how long a denial has stood is never
+    reckoned on the wall clock.
+    """
 
     def __init__(
         self,
@@ -87,6 +108,7 @@ class Submission:
         settle: timedelta,
         send_timeout: float = SEND_TIMEOUT,
         on_replayed: Callable[[], None] = lambda: None,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._writer = writer
         self._uploaders = uploaders
@@ -96,15 +118,24 @@ class Submission:
         self._settle = settle
         self._send_timeout = send_timeout
         self._on_replayed = on_replayed
+        self._elapsed = elapsed
+        self._unknown_since: dict[int, float] = {}
 
     async def advance(self, row: AnyRow) -> None:
-        """Send, ask or fetch, by the package's state. One caller for a credential at a time."""
+        """Send, ask or fetch, by the package's state. One caller for a credential at a time, so a
+        package that is claimed or in flight here was given up in the middle of its step.
+
+        Raises ``StorageUnavailable``.
+        """
         uploader = self._uploaders.get(row.institution_code)
         if uploader is None:
             await self._later(row, "no-uploader")
             return
         state = PackageState(row.state)
-        if state is PackageState.SEALED:
+        if state in (PackageState.CLAIMED, PackageState.INFLIGHT):
+            now = self._clock()
+            await self._writer.write(lambda c: take_over(c, row.id, state, now))
+        elif state is PackageState.SEALED:
             await self._send(row, uploader)
         elif state is PackageState.UNKNOWN:
             await self._ask(row, uploader)
@@ -117,10 +148,16 @@ class Submission:
             log_event(_log, "package.stale", package_id=row.id)
             return
         if uploader.credential.institution_code != row.institution_code:
-            log_event(_log, "package.failed", package_id=row.id, reason=CredentialMismatch.code)
+            log_event(_log, "package.failed", package_id=row.id, error_code=CredentialMismatch.code)
             await self._later(row, CredentialMismatch.code)
             return
-        sealed = await asyncio.to_thread(self._load, row)
+        try:
+            sealed = await asyncio.to_thread(self._load, row)
+        except PackageFileDamaged as error:
+            # Of a sealed package nothing is at the gateway, so its records may go in another.
+            await self._writer.write(lambda c: retire_package(c, row.id))
+            log_event(_log, "package.stale", package_id=row.id, error=error)
+            return
         started_at = self._clock()
         await self._writer.write(
             lambda c: move_package(c, row.id, PackageState.CLAIMED, claimed_by="local")
@@ -156,12 +193,14 @@ class Submission:
             code = error.code if isinstance(error, OutcomeUnknown) else "time-out"
             await self._unknown(row, attempt_id, code)
         except Exception as error:  # noqa: BLE001 - bytes may have left: only "unknown" is honest
+            log_event(_log, "service.fault", level=logging.ERROR, error=error)
             await self._unknown(row, attempt_id, f"fault-{type(error).__name__}")
         else:
             await self._confirmed(row, attempt_id, receipt)
 
     async def _ask(self, row: AnyRow, uploader: Uploader) -> None:
-        sealed = await asyncio.to_thread(self._load, row)
+        since = self._unknown_since.setdefault(row.id, self._elapsed())
+        sealed = await asyncio.to_thread(self._named, row)
         now = self._clock()
         attempt_id = await self._writer.write(lambda c: open_attempt(c, row.id, "ask", now))
         try:
@@ -175,14 +214,14 @@ class Submission:
             await self._confirmed(row, attempt_id, answer.receipt)
             return
         absences = row.absences + (answer.arrival is Arrival.ABSENT)
-        settled = self._clock() - (row.sent_at or row.sealed_at) >= self._settle
+        settled = self._elapsed() - since >= self._settle.total_seconds()
         if answer.arrival is Arrival.ABSENT and settled and absences >= _ABSENCES:
             await self._proved_absent(row, attempt_id)
         else:
             await self._close_and_wait(row, attempt_id, answer.arrival.value, absences)
 
     async def _fetch(self, row: AnyRow, uploader: Uploader) -> None:
-        sealed = await asyncio.to_thread(self._load, row)
+        sealed = await asyncio.to_thread(self._named, row)
         receipt = ChannelReceipt(row.receipt_number, row.confirmed_at)
         try:
             async with asyncio.timeout(self._send_timeout):
@@ -206,6 +245,7 @@ class Submission:
             package_id=row.id,
             accepted=counts.accepted,
             rejected=counts.rejected,
+            unread=counts.unread,
         )
         if counts.released:
             self._on_replayed()
@@ -216,7 +256,24 @@ class Submission:
         return timedelta(0) <= age <= timedelta(days=1)
 
     def _load(self, row: AnyRow) -> SealedPackage:
-        raw_zip = self._package_path(row.stem).read_bytes()
+        """The frozen bytes. Raises :class:`PackageFileDamaged`."""
+        try:
+            raw_zip = self._package_path(row.stem).read_bytes()
+        except FileNotFoundError:
+            raise PackageFileDamaged(stem=row.stem) from None
+        if hashlib.sha256(raw_zip).hexdigest() != row.sha256:
+            raise PackageFileDamaged(stem=row.stem)
+        return self._sealed(row, raw_zip)
+
+    def _named(self, row: AnyRow) -> SealedPackage:
+        """For questions about a package: name and checksum tell it, even if its file is lost."""
+        try:
+            return self._load(row)
+        except PackageFileDamaged:
+            return self._sealed(row, b"")
+
+    @staticmethod
+    def _sealed(row: AnyRow, raw_zip: bytes) -> SealedPackage:
         return SealedPackage(
             package_id=row.id,
             stem=row.stem,
@@ -242,6 +299,7 @@ class Submission:
             confirm_records(connection, row.id, receipt.confirmed_at)
 
         await self._writer.write(confirm)
+        self._unknown_since.pop(row.id, None)
         log_event(_log, "package.submitted", package_id=row.id)
 
     async def _back_to_sealed(self, row: AnyRow, attempt_id: int, error: LabbrokerError) -> None:
@@ -266,7 +324,8 @@ class Submission:
         now = self._clock()
         reason = str(error.parameters.get("gateway_code", "") or error.code)
 
-        def refuse(connection: Any) -> None:
+        def refuse(connection: Any) -> int:
+            records = active_records(connection, row.id)
             close_attempt(connection, attempt_id, now, "refused", error.code)
             move_package(
                 connection,
@@ -280,12 +339,16 @@ class Submission:
                 connection, row.id, RecordState.REJECTED, verdict_code=reason, checked_at=now
             )
             release_records(connection, row.id)
+            return release_waiting(connection, records)
 
-        await self._writer.write(refuse)
+        released = await self._writer.write(refuse)
         log_event(_log, "package.refused", package_id=row.id, error_code=error.code)
+        if released:
+            self._on_replayed()
 
     async def _unknown(self, row: AnyRow, attempt_id: int, code: str) -> None:
         now = self._clock()
+        self._unknown_since[row.id] = self._elapsed()
 
         def suspend(connection: Any) -> None:
             close_attempt(connection, attempt_id, now, "unknown", code)
@@ -316,6 +379,7 @@ class Submission:
                 retire_package(connection, row.id)
 
         await self._writer.write(requeue)
+        self._unknown_since.pop(row.id, None)
         log_event(_log, "package.resolved", package_id=row.id, state="absent")
 
     async def _close_and_wait(
@@ -326,7 +390,11 @@ class Submission:
         def wait(connection: Any) -> None:
             close_attempt(connection, attempt_id, now, outcome)
             look_again_at(
-                connection, row.id, now + self._ask_after(row.absences + 1), absences=absences
+                connection,
+                row.id,
+                now + self._ask_after(row.absences + 1),
+                absences=absences,
+                error_code=outcome,
             )
 
         await self._writer.write(wait)

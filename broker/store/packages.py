@@ -52,12 +52,29 @@ class NewPackage:
     """In the order of the file. Their h16 is ``sealed_at``."""
 
 
-def ready_record_ids(connection: Connection, institution_code: str, limit: int) -> list[int]:
-    """Ready records of one uploader, earliest due first."""
+def ready_record_ids(
+    connection: Connection, institution_code: str, limit: int, sealed_at: datetime
+) -> list[int]:
+    """Ready records of one uploader, earliest due first.
+
+    A correction is passed over until its h16 (``sealed_at``, to the second) is later than the
+    one that stands at NHI: only a newer one replaces it (SPEC114 table 7).
+    """
+    standing = record.alias()
+    not_older = (
+        select(standing.c.id)
+        .join(package, package.c.id == standing.c.package_id)
+        .where(
+            standing.c.correction_key == record.c.correction_key,
+            standing.c.state == RecordState.ACCEPTED.value,
+            package.c.sealed_at >= sealed_at.replace(microsecond=0),
+        )
+    )
     return list(
         connection.execute(
             select(record.c.id)
             .where(IS_READY, record.c.uploader_code == institution_code)
+            .where(~(record.c.was_accepted & not_older.exists()))
             .order_by(record.c.due_at, record.c.id)
             .limit(limit)
         ).scalars()
@@ -278,20 +295,34 @@ def recover_packages(connection: Connection, now: datetime) -> tuple[int, int]:
 
     Returns how many went back to sealed and how many became unknown.
     """
-    claimed = connection.execute(
-        select(package.c.id).where(package.c.state == PackageState.CLAIMED.value)
-    ).scalars()
-    released = list(claimed)
-    for package_id in released:
+    moved = []
+    for state in (PackageState.CLAIMED, PackageState.INFLIGHT):
+        ids = connection.execute(select(package.c.id).where(package.c.state == state.value))
+        found = list(ids.scalars())
+        for package_id in found:
+            take_over(connection, package_id, state, now)
+        moved.append(len(found))
+    look_at_all(connection, now)
+    return moved[0], moved[1]
+
+
+def take_over(connection: Connection, package_id: int, state: PackageState, now: datetime) -> None:
+    """A package that nobody works on any more: of a claimed one nothing was sent, of one in
+    flight everything may have been."""
+    if state is PackageState.CLAIMED:
         move_package(connection, package_id, PackageState.SEALED, claimed_by="", next_at=now)
-    inflight = list(
-        connection.execute(
-            select(package.c.id).where(package.c.state == PackageState.INFLIGHT.value)
-        ).scalars()
-    )
-    for package_id in inflight:
+    elif state is PackageState.INFLIGHT:
         move_package(
-            connection, package_id, PackageState.UNKNOWN, next_at=now, error_code="interrupted"
+            connection,
+            package_id,
+            PackageState.UNKNOWN,
+            next_at=now,
+            absences=0,
+            error_code="interrupted",
         )
         move_package_records(connection, package_id, RecordState.UNKNOWN)
-    return len(released), len(inflight)
+
+
+def look_at_all(connection: Connection, now: datetime) -> None:
+    """No package waits for a moment that an earlier reading of a wrong clock has set."""
+    connection.execute(update(package).where(_IS_OPEN, package.c.next_at > now).values(next_at=now))
