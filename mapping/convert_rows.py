@@ -13,7 +13,7 @@ from mapping.finding import Finding, Severity
 from mapping.national_id import is_valid_national_id
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import Field
-from mapping.reference_range import parse_reference_range, range_unit
+from mapping.reference_range import parse_reference_range, range_unit, sides_as_written
 from mapping.report import LabReport, Observation, ReferenceRange
 from mapping.roc_fields import written_datetime, written_moment
 from mapping.units import same_unit
@@ -110,10 +110,12 @@ def _put_measured(
 def _in_the_unit(reference: ReferenceRange, unit: str) -> ReferenceRange:
     """Bounds that were written with another unit than the value's keep it, as text: alone they
     would be read in the value's unit."""
+    if not (reference.low or reference.high):
+        return reference
     written = range_unit(reference)
     if written and not same_unit(written, unit):
         return ReferenceRange(text=reference.raw, raw=reference.raw)
-    return reference
+    return sides_as_written(reference.low, reference.high)
 
 
 def _performer(observation: Observation, laboratory: Field) -> Field:

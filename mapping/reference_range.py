@@ -55,11 +55,34 @@ def parse_reference_range(raw: str, sex: str = "") -> ReferenceRange:
         return ReferenceRange(raw=raw)
     bounds = _bounds(text) if len(text) <= _LONGEST else None
     if bounds is None and len(text) <= _LONGEST:
-        bounds = _sides(text) or _for_sex(text, sex)
+        bounds = _sides(text) or _equal_pair(text) or _for_sex(text, sex)
     if bounds is None:
         return ReferenceRange(text=text, raw=raw)
     low, high, words = bounds
     return ReferenceRange(low, high, words, raw)
+
+
+@lru_cache(maxsize=8192)
+def sides_as_written(low: str, high: str) -> ReferenceRange:
+    """The range of a payload that has a field for each side, put where the format wants it.
+
+    Labs write the same words, or the whole range, into both fields, and an upper limit with its
+    comparator into the lower one (seen in what NHI shows back). Nothing is added and no character
+    changed; two sides that are no numbers and differ stay as they are.
+    """
+    one, other = low.strip(_BLANKS), high.strip(_BLANKS)
+    if parse_decimal(one) is not None and parse_decimal(other) is not None:
+        return ReferenceRange(low, high, raw=f"{low} - {high}")
+    one, other = ("" if side in _NOTHING else side for side in (one, other))
+    if one and other and one != other:
+        return ReferenceRange(low, high, raw=f"{low} - {high}")
+    word = one or other
+    bounds = _bounds(word) if len(word) <= _LONGEST else None
+    if bounds is not None:
+        return ReferenceRange(*bounds, raw=word)
+    if parse_decimal(word) is not None:
+        return ReferenceRange(one, other, raw=word)
+    return ReferenceRange(text=word, raw=word)
 
 
 def range_unit(reference: ReferenceRange) -> str:
@@ -76,7 +99,8 @@ def _unit_in(raw: str, last_bound: str) -> str:
     found = raw.rfind(last_bound)
     tail = raw[found + len(last_bound) :].strip(_BLANKS) if found >= 0 else ""
     match = re.match(_UNIT, tail, re.IGNORECASE)
-    return match.group() if match else ""
+    # "M:<40/F:<31": what stands behind the bound is the other sex, no unit.
+    return match.group() if match and not _BY_SEX.match(tail.lstrip("/")) else ""
 
 
 def _bounds(text: str) -> tuple[str, str, str] | None:
@@ -127,6 +151,17 @@ def _sides(text: str) -> tuple[str, str, str] | None:
     if parse_decimal(word) is not None:
         return low, high, ""
     return _bounds(word) or ("", "", word)
+
+
+def _equal_pair(text: str) -> tuple[str, str, str] | None:
+    """``(-)/(-)``: the same word for both sides. Two equal numbers may be anything and stay."""
+    half, odd = divmod(len(text) - 1, 2)
+    if odd or half < 1 or text[half] not in "/／":
+        return None
+    one, other = text[:half].strip(_BLANKS), text[half + 1 :].strip(_BLANKS)
+    if not one or one != other or parse_decimal(one) is not None:
+        return None
+    return _bounds(one) or ("", "", one)
 
 
 def _for_sex(text: str, sex: str) -> tuple[str, str, str] | None:

@@ -46,6 +46,8 @@ _POSITIVITY = {
     **dict.fromkeys(("not applicable", "n/a", "不適用"), "X"),
 }
 _WITH_NUMBER = re.compile(r"([^0-9<>.:]+?)[\s:]*[(（]\s*[<>]?=?\s*[0-9]+(?:\.[0-9]+)?\s*[)）]")
+# "陰性(-)", "POSITIVE (+)": a word and its sign, which must not contradict each other.
+_WITH_SIGN = re.compile(r"(.+?)\s*([(（]\s*[+-]\s*[)）])")
 _LONGEST_NUMBER = 64
 
 
@@ -112,12 +114,17 @@ def positivity(text: str) -> str:
     """r4-1 for a qualitative result: ``1``, ``0``, ``U``, ``X``, or ``""`` where it is not plain.
 
     Only whole words count, with at most the reading in brackets behind them
-    (``Non-reactive (0.05)``); "weak positive", "1+" or a bare number are left to a person.
+    (``Non-reactive (0.05)``) or the sign that says the same (``陰性(-)``); "weak positive",
+    "1+", a titre or a bare number are left to a person.
     """
     word = " ".join(text.split()).casefold()
     answer = _POSITIVITY.get(word)
     if answer is None and (match := _WITH_NUMBER.fullmatch(word)):
         answer = _POSITIVITY.get(match.group(1).strip())
+    if answer is None and (match := _WITH_SIGN.fullmatch(word)):
+        answer = _POSITIVITY.get(match.group(1))
+        sign = "1" if "+" in match.group(2) else "0"
+        answer = answer if answer == sign else None
     return answer or ""
 
 

@@ -65,7 +65,6 @@ def test_a_one_sided_bound_goes_to_its_side_and_keeps_its_comparator(
     [
         "Negative",
         "(-)",
-        "(-)/(-)",
         "無",
         "NA",
         "阴性",
