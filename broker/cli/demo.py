@@ -22,7 +22,8 @@ from broker.demo.messages import (
 from broker.demo.people import visits
 from broker.demo.rehearsal import Rehearsal, rehearsal
 from broker.demo.senders import drop_file, post_fhir, send_folder, send_hl7
-from broker.demo.summary import render, summarize
+from broker.demo.summary import padded, render, summarize
+from broker.demo.words import told
 from mapping.errors import LabbrokerError
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ async def _run(arguments: argparse.Namespace, folder: Path) -> None:
     def tell(door: str, what: str, answer: str) -> None:
         sent.append({"door": door, "what": what, "answer": answer})
         if not arguments.json:
-            sys.stdout.write(f"  {door:<6}{what:<44} -> {answer}\n")
+            language = arguments.language
+            line = f"  {door:<6}{padded(told(what, language), 44)} -> {told(answer, language)}"
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
     async with rehearsal(folder, "zh-TW" if chinese else "en") as stage:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from broker.demo.words import held_word
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
 from broker.store.overview import (
@@ -19,6 +20,7 @@ from broker.store.overview import (
     receipt_counts,
     record_counts,
 )
+from broker.store.rows import AnyRow
 from mapping.catalogue.tables import order_code, order_codes
 from mapping.errors import Language
 from mapping.finding import Finding, Severity, finding_texts
@@ -61,10 +63,11 @@ def summarize(reader: Engine, language: Language) -> Summary:
             findings = findings_from_json(row.findings)
             first = next((f for f in findings if f.severity is Severity.ERROR), None)
             first = first or next(iter(findings), None)
-            why = f"{row.held_reason}: {first.message(language)}" if first else row.held_reason
+            why = held_word(row.held_reason, language)
+            why += f": {first.message(language)}" if first else ""
         elif row.verdict_code:
             why = f"NHI {row.verdict_code} ({row.verdict_fields}): " + " ".join(
-                Finding(code, row.verdict_fields, row.place).message(language)
+                _in_words(code, row).message(language)
                 for code in row.verdict_code.split(",")
                 if code in finding_texts()
             )
@@ -92,6 +95,12 @@ def summarize(reader: Engine, language: Language) -> Summary:
         "quarantine_reasons": dict(sorted(Counter(row.error_code for row in quarantined).items())),
     }
     return Summary(numbers, tuple(rows))
+
+
+def _in_words(code: str, row: AnyRow) -> Finding:
+    """The gateway's code as a finding, with the value where it is no patient's."""
+    value = row.order_code if row.verdict_fields == "h15" else "…"
+    return Finding(code, row.verdict_fields, row.place, value)
 
 
 def render(summary: Summary, language: Language) -> str:
@@ -125,7 +134,7 @@ def _table(rows: Sequence[Sequence[str]], widest: int = 30) -> list[str]:
     ]
     lines = []
     for row in rows:
-        cells = [_fit(cell, width) for cell, width in zip(row[:-1], columns, strict=True)]
+        cells = [padded(cell, width) for cell, width in zip(row[:-1], columns, strict=True)]
         lines.append("  ".join([*cells, row[-1]]).rstrip())
     lines.insert(1, "  ".join("-" * width for width in columns) + "  " + "-" * 20)
     return lines
@@ -135,9 +144,10 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
-def _fit(text: str, width: int) -> str:
+def padded(text: str, width: int) -> str:
+    """``text`` cut or filled to ``width`` columns of a terminal; a Chinese letter takes two."""
     if _width(text) <= width:
         return text + " " * (width - _width(text))
     while _width(text) > width - 2:
         text = text[:-1]
-    return _fit(text + "…", width)
+    return padded(text + "…", width)
