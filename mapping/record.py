@@ -27,6 +27,38 @@ class Field:
 Fields: TypeAlias = Mapping[str, Field]
 
 
+class PlacedFields(Mapping[str, Field]):
+    """Fields that were all read at one place: plain values, each a :class:`Field` when asked for.
+
+    ``plain`` maps tag to value, without empty ones; whoever reads a whole file needs no more.
+    """
+
+    __slots__ = ("_place", "plain")
+
+    def __init__(self, plain: dict[str, str], place: str) -> None:
+        self.plain = plain
+        self._place = place
+
+    def __getitem__(self, tag: str) -> Field:
+        return Field(self.plain[tag], self._place)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.plain)
+
+    def __len__(self) -> int:
+        return len(self.plain)
+
+    def __contains__(self, tag: object) -> bool:
+        return tag in self.plain
+
+
+def plain_values(fields: Fields) -> dict[str, str]:
+    """The values that are not empty, by tag; the caller must not change the answer."""
+    if type(fields) is PlacedFields:
+        return fields.plain
+    return {tag: field.value for tag, field in fields.items() if field.value}
+
+
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
     """``header`` holds h-tags; each of ``rows`` holds r-tags. Empty fields are absent."""
@@ -36,6 +68,8 @@ class UploadRecord:
 
     def value(self, tag: str) -> str:
         """The header value of ``tag``, or ``""``."""
+        if type(self.header) is PlacedFields:
+            return self.header.plain.get(tag, "")
         field = self.header.get(tag)
         return field.value if field else ""
 
