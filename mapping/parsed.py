@@ -22,6 +22,10 @@ class Content(StrEnum):
     """Calibration or control runs of an analyser: kept, never a report."""
     RECORDS = "records"
     """A finished NHI upload file: checked and shown, never sent on by itself."""
+    CHECK_REPORT = "check_report"
+    """NHI's word on packages that were uploaded."""
+    CORRECTION = "correction"
+    """What a person put right: evidence, never read again."""
     NOTHING = "nothing"
     """Readable, but it carries no result and no visit."""
 

@@ -82,22 +82,22 @@ def read_check_report(text: str) -> CheckReport:
     return CheckReport(institution, day, receipt, tuple(records), tuple(unknown), accepted)
 
 
-def open_verdict(raw_zip: bytes, password: str) -> tuple[CheckReport, ...]:
-    """All check reports of a ZIP (AES, ZipCrypto or open) or of a plain text.
+def open_verdict(raw_zip: bytes, password: str, name: str = "") -> tuple[CheckReport, ...]:
+    """All check reports of a ZIP (AES, ZipCrypto or open) or of a plain text, which may be known
+    by its file ``name``.
 
     Raises :class:`UnreadableCheckReport`, or ``VerdictPasswordWrong`` / ``VerdictArchiveUnsafe``
     of :mod:`adapters.nhi.verdict_archive`.
     """
     if not raw_zip.startswith(b"PK"):
-        return (read_check_report(_decoded(raw_zip)),)
-    reports = []
-    for name, raw in read_entries(raw_zip, password):
-        report = read_check_report(_decoded(raw))
-        named = _ENTRY.match(name)
-        if named:
-            report = _named(report, *named.groups())
-        reports.append(report)
-    return tuple(reports)
+        return (_entry(name, raw_zip),)
+    return tuple(_entry(entry, raw) for entry, raw in read_entries(raw_zip, password))
+
+
+def _entry(name: str, raw: bytes) -> CheckReport:
+    report = read_check_report(_decoded(raw))
+    named = _ENTRY.match(name)
+    return _named(report, *named.groups()) if named else report
 
 
 def _decoded(raw: bytes) -> str:

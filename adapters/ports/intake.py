@@ -14,6 +14,8 @@ class Door(StrEnum):
     MLLP = "mllp"
     HTTP = "http"
     FOLDER = "folder"
+    COMMAND = "command"
+    """A person at the command line of this machine."""
 
 
 class Media(StrEnum):
@@ -26,6 +28,10 @@ class Media(StrEnum):
     IC_CARD_XML = "ic-card-xml"
     NHI_XML = "nhi-xml"
     NHI_ZIP = "nhi-zip"
+    CHECK_REPORT = "check-report"
+    """NHI's printed check report, or the ZIP of it."""
+    CORRECTION = "correction"
+    """What a person put right here; only the broker itself writes it."""
     UNKNOWN = "unknown"
 
 

@@ -136,6 +136,8 @@ record = Table(
     Column("correction_key", String, nullable=False, server_default=""),
     # Some version of the order was accepted: its key is frozen and its first time counts.
     Column("was_accepted", Boolean, nullable=False, server_default=text("0")),
+    # The version that a person put right, where this one is that correction.
+    Column("corrects_id", ForeignKey("record.id")),
     Column("findings", Text, nullable=False, server_default="[]"),
     Column("body", Text, nullable=False, server_default=""),
     Index("record_slot", "receipt_id", "slot", unique=True),
@@ -196,6 +198,8 @@ package_record = Table(
     Column("record_id", ForeignKey("record.id"), primary_key=True),
     Column("position", Integer, nullable=False),
     Column("active", Boolean, nullable=False),
+    # What the check report said of the record in this package: "", accepted or rejected.
+    Column("verdict", String, nullable=False, server_default=""),
 )
 # No record is in two packages that could both be sent.
 Index(

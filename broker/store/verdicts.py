@@ -10,13 +10,17 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select, update
 
+from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import PackageState, RecordState
 from broker.store.packages import active_records, get_package, look_again_at, move_package
 from broker.store.records import move_records, release_waiting
+from broker.store.rows import AnyRow
 from broker.store.schema import package_record, record
 from mapping.convert import stamp_upload_time
+from mapping.finding import Finding, Severity
 from mapping.record import UploadRecord, record_from_json
 from mapping.verdict import CheckedRecord, CheckReport
+from mapping.verdict_findings import verdict_findings
 
 # Printed values are cut, so a printed value matches when the record's begins with it.
 _IDENTIFYING = ("h15", "h9", "h10", "h5", "h7", "h20", "h16")
@@ -24,12 +28,15 @@ _IDENTIFYING = ("h15", "h9", "h10", "h5", "h7", "h20", "h16")
 
 @dataclass(frozen=True, slots=True)
 class VerdictCounts:
-    accepted: int
-    rejected: int
-    unread: int
+    accepted: int = 0
+    rejected: int = 0
+    unread: int = 0
     """Records that the reports did not name: they stay *checking* and the verdict is asked for
     again."""
-    released: int
+    released: int = 0
+    unchanged: int = 0
+    """Records of which the reports say what was known before."""
+    findings: tuple[Finding, ...] = ()
 
 
 def confirm_records(connection: Connection, package_id: int, confirmed_at: datetime) -> None:
@@ -52,57 +59,126 @@ def store_verdict(
     now: datetime,
     poll: timedelta,
 ) -> VerdictCounts:
-    """Move each record that the reports name; keep the raw report."""
-    rows = connection.execute(
-        select(record.c.id, record.c.body, record.c.was_accepted)
-        .join(package_record, package_record.c.record_id == record.c.id)
-        .where(
-            package_record.c.package_id == package_id,
-            package_record.c.active,
-            record.c.state == RecordState.CHECKING.value,
-        )
-        .order_by(package_record.c.position)
-    ).all()
-    sealed_at = get_package(connection, package_id).sealed_at
-    checked = _CheckedIndex(reports)
+    """Move each record that the reports name; keep the raw report.
+
+    What an earlier report decided stands: the same word again changes nothing, the opposite one
+    becomes a finding. A package that is not with NHI as far as is known stays as it is.
+    """
+    sent = get_package(connection, package_id)
+    if sent.state not in (PackageState.SUBMITTED.value, PackageState.CHECKED.value):
+        parameters = (("stem", sent.stem), ("state", sent.state))
+        return VerdictCounts(findings=(Finding("report-out-of-turn", parameters=parameters),))
+    checked = CheckedIndex(reports)
     accepted: list[int] = []
-    rejected = 0
-    decided: list[int] = []
-    for row in rows:
-        item = stamp_upload_time(record_from_json(json.loads(row.body)), sealed_at)
+    findings: list[Finding] = []
+    refused: list[int] = []
+    unread = unchanged = 0
+    for row in _package_rows(connection, package_id):
+        item = stamp_upload_time(record_from_json(json.loads(row.body)), sent.sealed_at)
         faults = checked.of_all or checked.errors_of(item)
-        if faults:
-            rejected += 1
-            move_records(
-                connection,
-                [row.id],
-                RecordState.REJECTED,
-                checked_at=now,
-                verdict_code=",".join(dict.fromkeys(fault.error_code for fault in faults)),
-                verdict_fields=",".join(
-                    dict.fromkeys(tag for fault in faults for tag in fault.flagged)
-                ),
-                **({} if row.was_accepted else {"confirmed_at": None}),
-            )
-        elif checked.is_accepted(item):
+        said = "rejected" if faults else "accepted" if checked.is_accepted(item) else ""
+        if row.verdict or row.state != RecordState.CHECKING.value:
+            before = row.verdict or row.state
+            unchanged += said == before
+            if said and said != before:
+                findings.append(_contradiction(connection, row, sent.stem, said, before))
+        elif faults:
+            _reject(connection, row, item, faults, now)
+            refused.append(row.id)
+        elif said:
             accepted.append(row.id)
         else:
-            continue
-        decided.append(row.id)
+            unread += 1
     _accept(connection, accepted, now)
-    unread = len(rows) - len(accepted) - rejected
-    if unread:
-        look_again_at(connection, package_id, now + poll, raw_verdict=raw, error_code="unread")
-    else:
-        move_package(
-            connection,
-            package_id,
-            PackageState.CHECKED,
-            raw_verdict=raw,
-            checked_at=now,
-            next_at=None,
+    _note_verdict(connection, package_id, accepted, "accepted")
+    _note_verdict(connection, package_id, refused, "rejected")
+    if sent.state == PackageState.SUBMITTED.value:
+        if unread:
+            look_again_at(connection, package_id, now + poll, raw_verdict=raw, error_code="unread")
+        else:
+            move_package(
+                connection,
+                package_id,
+                PackageState.CHECKED,
+                raw_verdict=raw,
+                checked_at=now,
+                next_at=None,
+                error_code="",
+            )
+    released = release_waiting(connection, [*accepted, *refused])
+    return VerdictCounts(len(accepted), len(refused), unread, released, unchanged, tuple(findings))
+
+
+def _package_rows(connection: Connection, package_id: int) -> Sequence[AnyRow]:
+    """Every record that the package was sealed with, in its order."""
+    return connection.execute(
+        select(
+            record.c.id,
+            record.c.body,
+            record.c.state,
+            record.c.was_accepted,
+            record.c.findings,
+            record.c.order_code,
+            package_record.c.verdict,
         )
-    return VerdictCounts(len(accepted), rejected, unread, release_waiting(connection, decided))
+        .join(package_record, package_record.c.record_id == record.c.id)
+        .where(package_record.c.package_id == package_id)
+        .order_by(package_record.c.position)
+    ).all()
+
+
+def _reject(
+    connection: Connection,
+    row: AnyRow,
+    item: UploadRecord,
+    faults: Sequence[CheckedRecord],
+    now: datetime,
+) -> None:
+    kept = [f for f in findings_from_json(row.findings) if f.severity is not Severity.ERROR]
+    move_records(
+        connection,
+        [row.id],
+        RecordState.REJECTED,
+        checked_at=now,
+        verdict_code=",".join(dict.fromkeys(fault.error_code for fault in faults)),
+        verdict_fields=",".join(dict.fromkeys(tag for fault in faults for tag in fault.flagged)),
+        findings=findings_to_json((*verdict_findings(item, faults), *kept)),
+        **({} if row.was_accepted else {"confirmed_at": None}),
+    )
+
+
+def _contradiction(
+    connection: Connection, row: AnyRow, stem: str, said: str, before: str
+) -> Finding:
+    """Noted at the record too, once."""
+    finding = Finding(
+        "verdict-contradicts",
+        value=row.order_code,
+        severity=Severity.WARNING,
+        parameters=(("stem", stem), ("said", said), ("before", before)),
+    )
+    known = findings_from_json(row.findings)
+    if finding not in known:
+        connection.execute(
+            update(record)
+            .where(record.c.id == row.id)
+            .values(findings=findings_to_json((*known, finding)))
+        )
+    return finding
+
+
+def _note_verdict(
+    connection: Connection, package_id: int, ids: Sequence[int], verdict: str
+) -> None:
+    for start in range(0, len(ids), 500):
+        connection.execute(
+            update(package_record)
+            .where(
+                package_record.c.package_id == package_id,
+                package_record.c.record_id.in_(ids[start : start + 500]),
+            )
+            .values(verdict=verdict)
+        )
 
 
 def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
@@ -122,7 +198,7 @@ def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
                 move_records(connection, list(older), RecordState.SUPERSEDED)
 
 
-class _CheckedIndex:
+class CheckedIndex:
     """The reports' records by order code, compared by their printed values."""
 
     def __init__(self, reports: Iterable[CheckReport]) -> None:
@@ -146,9 +222,14 @@ class _CheckedIndex:
         return [
             checked
             for checked in self._by_code.get(item.value("h15"), ())
-            if all(
-                item.value(tag).startswith(checked.values[tag])
-                for tag in _IDENTIFYING
-                if checked.values.get(tag)
-            )
+            if is_about(checked, item)
         ]
+
+
+def is_about(checked: CheckedRecord, item: UploadRecord) -> bool:
+    """Whether all that the report prints of the record's key is the record's."""
+    return all(
+        item.value(tag).startswith(checked.values[tag])
+        for tag in _IDENTIFYING
+        if checked.values.get(tag)
+    )

@@ -7,6 +7,7 @@ import re
 from adapters.folder.formats.safe_xml import peek_root
 from adapters.ports.intake import Media
 
+_ZIP_START = b"PK\x03\x04"
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
 _LONGEST_COMMENT = 65535
@@ -23,11 +24,11 @@ def ends_whole(raw: bytes, media: Media) -> bool:
     """
     if media in _XML:
         return _closes_root(raw)
-    if media is Media.NHI_ZIP:
+    if media is Media.NHI_ZIP or (media is Media.CHECK_REPORT and raw.startswith(_ZIP_START)):
         return _has_zip_end(raw)
     if media is Media.FHIR_JSON:
         return raw.rstrip().endswith(b"}")
-    if media is Media.CSV:
+    if media in (Media.CSV, Media.CHECK_REPORT):
         return raw.rstrip(b"\x00").endswith((b"\n", b"\r"))
     if media is Media.HL7V2:
         return raw.endswith((b"\r", b"\n", b"\x1c"))

@@ -20,6 +20,8 @@ _HL7_START = re.compile(rb"[\x0b\s]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x80-\xff]")
 _RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _DELIMITERS = ",;\t|"
+_REPORT_MARKS = ("程式代號".encode("cp950"), "程式代號".encode())
+_RULER = re.compile(rb"^ *=+(?: +=+)+ *\r?$", re.MULTILINE)
 
 
 def identify(raw: bytes, name: str) -> Media:
@@ -71,6 +73,18 @@ def _is_nhi_zip(raw: bytes) -> bool:
     return len(names) == 1 and names[0].lower().endswith(".xml")
 
 
+def _is_check_report(raw: bytes) -> bool:
+    """NHI's printed check report by its header and ruler; its ZIP, which may be encrypted, by the
+    names in it (``*.assaychk.txt``)."""
+    if raw.startswith(_ZIP_STARTS):
+        names = [name.lower() for name in member_names(raw)]
+        return any("assaychk" in name for name in names) and all(
+            name.endswith(".txt") for name in names
+        )
+    head = raw[:_HEAD_BYTES]
+    return any(mark in head for mark in _REPORT_MARKS) and _RULER.search(head) is not None
+
+
 def _is_csv_by_header(raw: bytes) -> bool:
     return any(known_texts(cells) >= 2 for text in _first_lines(raw) for cells in _as_rows(text))
 
@@ -91,6 +105,7 @@ _FORMATS: tuple[tuple[Media, Callable[[bytes], bool]], ...] = (
     (Media.IC_CARD_XML, _is_ic_card),
     (Media.NHI_XML, _is_nhi_xml),
     (Media.NHI_ZIP, _is_nhi_zip),
+    (Media.CHECK_REPORT, _is_check_report),
     (Media.CSV, _is_csv_by_header),
 )
 
@@ -131,7 +146,10 @@ def _unidentified(raw: bytes) -> FileUnidentified:
                 "尚不支援 Excel 活頁簿，請另存為 CSV",
             )
         else:
-            reason, reason_zh = "a ZIP must hold exactly one XML file", "ZIP 內應僅含一個 XML 檔"
+            reason, reason_zh = (
+                "a ZIP must hold exactly one XML file, or check reports",
+                "ZIP 內應僅含一個 XML 檔或檢核報告",
+            )
     elif start.startswith((b"{", b"[")):
         reason, reason_zh = "JSON without a FHIR resourceType", "JSON 中沒有 FHIR resourceType"
     elif start.startswith(b"<"):
