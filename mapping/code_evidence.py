@@ -17,10 +17,12 @@ from mapping.catalogue.tables import (
     order_code,
     programme_item,
     report_items,
+    report_type_of,
 )
-from mapping.item_lookup import find_item, is_loinc
+from mapping.item_lookup import find_item, is_loinc, numbered_rows
 from mapping.profile import CodeLink, SourceProfile
 from mapping.report import Coding, LabReport, Observation
+from mapping.report_text import NARRATIVE_TYPES
 
 NHI_SYSTEMS = frozenset(
     {
@@ -123,7 +125,10 @@ def _row_of(
     code: str, codings: tuple[Coding, ...], unit: str, evidence: str, *, by_service: bool = False
 ) -> Decision:
     """The row of ``code`` that the codings name; the lab's own row where no table is official."""
+    tabled = "report-items"
     items = report_items(code)
+    if not items and report_type_of(code) not in NARRATIVE_TYPES:
+        items, tabled = numbered_rows(code), "programme-items"
     if not items:
         name, origin = _lab_name(codings, code)
         return Decision(code, 0, name, origin, "sequence", evidence, by_service)
@@ -136,7 +141,6 @@ def _row_of(
             problem = Undecided.UNLESS_ALONE
     if item is None:
         return Decision(code, 0, "", "", "", evidence, problem=Undecided.NO_ITEM)
-    tabled = "report-items"
     return Decision(code, item.number, item.name, tabled, tabled, evidence, by_service, problem)
 
 

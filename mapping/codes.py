@@ -6,7 +6,8 @@ LOINC links where exactly one order code remains. What none of them decides is r
 belongs to no order; the other lines go on.
 
 Rows (r1, r2) of panels follow the official table (SPEC114 table 9); an order code outside it
-numbers its lines 1, 2, 3 … in the lab's order, under the lab's own names.
+numbers its lines 1, 2, 3 … in the lab's order, under the lab's own names. The lines of an imaging
+or pathology report are one text: none of them rivals another, and they wait for each other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mapping.catalogue.tables import order_code as catalogue_order_code
-from mapping.catalogue.tables import report_items
+from mapping.catalogue.tables import report_items, report_type_of
 from mapping.code_evidence import (
     Decision,
     Undecided,
@@ -27,6 +28,7 @@ from mapping.code_evidence import (
 from mapping.finding import Finding, Severity
 from mapping.profile import SourceProfile
 from mapping.report import LabReport, Observation, ObservationStatus, ReportStatus
+from mapping.report_text import NARRATIVE_TYPES
 from mapping.units import is_accepted
 
 
@@ -153,7 +155,8 @@ def _undecided(observation: Observation, decision: Decision, problem: Undecided)
 def _order_result(
     code: str, gathered: _Gathered, report: LabReport, findings: list[Finding]
 ) -> OrderResult:
-    kept = _without_rivals(code, gathered.lines, findings)
+    narrative = report_type_of(code) in NARRATIVE_TYPES
+    kept = gathered.lines if narrative else _without_rivals(code, gathered.lines, findings)
     final: list[ResolvedLine] = []
     awaited: list[ResolvedLine] = []
     withdrawn: list[ResolvedLine] = []
@@ -164,6 +167,10 @@ def _order_result(
             continue
         (awaited if kind == "not-final" else withdrawn).append(line)
         findings.append(_note(kind, code, line.observation, Severity.INFORMATION))
+    if narrative and awaited:
+        # Half of a report text could be read as the whole: it waits until all of it is final.
+        awaited = sorted([*final, *awaited], key=lambda line: line.item_number)
+        final = []
     return OrderResult(code, tuple(final), tuple(awaited), tuple(withdrawn), gathered.origin)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 
 from mapping.big5 import fit_text
-from mapping.catalogue.tables import has_programme, order_code, programme_item
+from mapping.catalogue.tables import order_code, report_type_of
 from mapping.codes import OrderResult
 from mapping.collection_time import collected_at, usable
 from mapping.finding import Finding, Severity
@@ -135,10 +135,8 @@ def _report_type(order_result: OrderResult, report: LabReport, findings: list[Fi
     known = order_code(code)
     if known is not None:
         return Field(known.report_type, "order-codes")
-    if has_programme(code):
-        numbers = (str(line.item_number) for line in order_result.lines)
-        for item in filter(None, (programme_item(code, number) for number in numbers)):
-            return Field(item.report_type, "programme-items")
+    if report_type := report_type_of(code):
+        return Field(report_type, "programme-items")
     findings.append(_warning("assumed-report-type", "h1", report, ("order_code", code)))
     return Field("1", "assumed:report-type")
 

@@ -6,15 +6,17 @@ from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
-from mapping.big5 import cp950_length, fit_text
+from mapping.big5 import fit_text
 from mapping.codes import LinePlaces, OrderResult, line_places
 from mapping.collection_time import usable
-from mapping.finding import Finding, Severity
+from mapping.convert_narrative import narrative_rows, put_remark
+from mapping.finding import Finding
 from mapping.national_id import is_valid_national_id
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import Field
 from mapping.reference_range import parse_reference_range, range_unit, sides_as_written
 from mapping.report import LabReport, Observation, ReferenceRange
+from mapping.report_text import NARRATIVE_TYPES
 from mapping.roc_fields import written_datetime, written_moment
 from mapping.units import same_unit
 from mapping.values import outside_by_flag, outside_by_range, positivity
@@ -22,10 +24,8 @@ from mapping.values import outside_by_flag, outside_by_range, positivity
 NEEDS_POSITIVITY = frozenset({"14051C", "12185C", "12215C", "14084C"})
 """Order codes whose rows must carry r4-1 (SPEC114 p. 11)."""
 _YES_OR_NO = frozenset({"12215C", "14084C"})
-_LONGEST_TEXT = 4000
 _LONGEST_REPEATED = 200
-# Where the findings or diagnosis of a narrative report go: image reports, pathology reports.
-_NARRATIVE = {"2": "r7", "3": "r8-1"}
+_IMPLANT = "4"
 
 
 def build_rows(
@@ -46,26 +46,27 @@ def build_rows(
         shared["r14"] = Field(written_datetime(received_at), "intake.received_at")
     laboratory = Field(agreement.lab_code, "agreement.lab_code")
     default = parse_reference_range(profile.default_reference, report.patient.sex)
-    narrative = _NARRATIVE.get(report_type)
+    if report_type in NARRATIVE_TYPES:
+        texts = narrative_rows(report, order_result, report_type, profile, findings)
+        return tuple(row | shared for row in texts)
     rows = []
     for line in order_result.lines:
         observation = line.observation
         places = line_places(observation.place)
         row = {"r1": _plain(str(line.item_number), line.number_origin)}
-        if report_type != "2":
-            _put(row, "r2", line.item_name, line.origin, observation, findings)
+        _put(row, "r2", line.item_name, line.origin, observation, findings)
+        if report_type == _IMPLANT:
+            _put_implant(row, observation, places, findings)
+        else:
             method, place = observation.method.strip(), places.method
             if not method:
                 method, place = profile.default_method, "profile.default_method"
             _put(row, "r3", method, place, observation, findings)
-        if narrative:
-            _put_narrative(row, narrative, observation, findings)
-        else:
             code = order_result.order_code
             _put_measured(row, observation, places, code, default, profile, findings)
             row["r9"] = _performer(observation, laboratory)
         if observation.notes:
-            _put_remark(row, observation, findings)
+            put_remark(row, observation.notes, f"{observation.place}.notes", findings)
         row.update(shared)
         rows.append(row)
     return tuple(rows)
@@ -125,26 +126,14 @@ def _performer(observation: Observation, laboratory: Field) -> Field:
     return laboratory
 
 
-def _put_narrative(
-    row: dict[str, Field], tag: str, observation: Observation, findings: list[Finding]
+def _put_implant(
+    row: dict[str, Field], observation: Observation, places: LinePlaces, findings: list[Finding]
 ) -> None:
-    place = line_places(observation.place).value
-    _put(row, tag, observation.value, place, observation, findings)
-    length = cp950_length(row[tag].value) if tag in row else 0
-    if length > _LONGEST_TEXT:
-        parameters = (("length", str(length)), ("limit", str(_LONGEST_TEXT)))
-        findings.append(Finding("report-text-too-long", tag, place, "", parameters=parameters))
-
-
-def _put_remark(row: dict[str, Field], observation: Observation, findings: list[Finding]) -> None:
-    """r11 is optional: a remark that cannot be written is left out and reported, never a reason
-    to hold the result."""
-    place = f"{observation.place}.notes"
-    text, problems = fit_text(" ".join(" ".join(observation.notes).split()), "r11")
-    if problems or cp950_length(text) > _LONGEST_TEXT:
-        findings.append(Finding("remark-left-out", "r11", place, "", Severity.WARNING))
-    elif text:
-        row["r11"] = Field(text, place)
+    """Only what table 5 (SPEC114 p. 46) asks for, with no profile's defaults: most rows must
+    have no r3 or no r5. ``method`` is the code of side, operation and approach."""
+    _put(row, "r3", observation.method.strip(), places.method, observation, findings)
+    _put(row, "r4", observation.value, places.value, observation, findings)
+    _put(row, "r5", observation.unit.strip(), places.unit, observation, findings)
 
 
 def _put(

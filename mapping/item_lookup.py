@@ -1,4 +1,4 @@
-"""Which official result row (SPEC114 table 9) a laboratory's line is, by its name or LOINC code.
+"""Which official result row (SPEC114 tables 8, 9) a line is, by its name or LOINC code.
 
 The order code must be known first: "WBC" is one row of 08011C, another of 07009C, and the whole
 of 08002C. Names are compared without case, blanks and punctuation, and with the characters that
@@ -11,6 +11,7 @@ import unicodedata
 from functools import cache, lru_cache
 from typing import NamedTuple
 
+from mapping.catalogue.programmes import closed_numbers, programme_items
 from mapping.catalogue.tables import ReportItem, read_table, report_items
 from mapping.report import Coding
 from mapping.units import same_unit
@@ -53,6 +54,20 @@ def find_item(order_code: str, codings: tuple[Coding, ...], unit: str) -> Report
     return next(iter(found.values())) if len(found) == 1 else None
 
 
+@lru_cache(maxsize=1024)
+def numbered_rows(order_code: str) -> tuple[ReportItem, ...]:
+    """The rows of an order code whose numbers a special programme fixes, all of them; else empty.
+
+    A lab's own order of lines says nothing about such a number: blood pressure is row 1 systolic,
+    row 2 diastolic whichever comes first.
+    """
+    if not closed_numbers(order_code):
+        return ()
+    return tuple(
+        ReportItem(int(item.number), item.name, (), ()) for item in programme_items(order_code)
+    )
+
+
 @lru_cache(maxsize=16384)
 def name_key(name: str) -> str:
     """The form under which two spellings of one name are equal."""
@@ -69,15 +84,16 @@ def _keys(coding: Coding) -> tuple[str, ...]:
 @cache
 def _aliases(order_code: str) -> dict[str, _Alias]:
     """Keys of one order code's rows. A key that two rows share is left out."""
-    items = {item.number: item for item in report_items(order_code)}
-    rows = _alias_rows().get(order_code, ())
-    units = {int(row["number"]): row["unit"] for row in rows if row["unit"]}
+    rows = report_items(order_code) or numbered_rows(order_code)
+    items = {item.number: item for item in rows}
+    named = _alias_rows().get(order_code, ())
+    units = {int(row["number"]): row["unit"] for row in named if row["unit"]}
     keyed = [
         (name_key(name), _Alias(item, units.get(item.number, "")))
         for item in items.values()
         for name in _names(item.name)
     ]
-    for row in rows:
+    for row in named:
         loinc = row["kind"] == "loinc"
         key = f"loinc {row['text']}" if loinc else name_key(row["text"])
         keyed.append((key, _Alias(items[int(row["number"])], row["unit"])))

@@ -6,12 +6,34 @@ the institutions) are the operator's imports and never stand here.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
+
+from mapping.catalogue.programmes import (
+    ProgrammeItem,
+    has_programme,
+    programme_item,
+    programme_items,
+)
+from mapping.catalogue.table_files import read_table, split_cell
+
+__all__ = [
+    "CodeName",
+    "OrderCode",
+    "ProgrammeItem",
+    "ReportItem",
+    "code_table",
+    "has_programme",
+    "loinc_order_codes",
+    "order_code",
+    "order_codes",
+    "programme_item",
+    "read_table",
+    "report_items",
+    "report_type_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +57,6 @@ class ReportItem:
     name: str
     units: tuple[str, ...]
     words: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ProgrammeItem:
-    """A row whose value has a rule of its own (SPEC114 tables 4, 5, 8, 11, 12).
-
-    ``kind``: number, code, code-list, word, date, institution, text, report-code. ``decimals`` is
-    the most digits after the point, ``None`` where nothing is printed. ``blank`` are the tags
-    that must be left out.
-    """
-
-    order_code: str
-    report_type: str
-    number: str
-    name: str
-    kind: str
-    decimals: int | None
-    values: frozenset[str]
-    unit: str
-    blank: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,13 @@ def loinc_order_codes(loinc: str) -> tuple[str, ...]:
     return _loinc_links().get(loinc, ())
 
 
-def programme_item(code: str, number: str) -> ProgrammeItem | None:
-    """The rule of row ``number`` (r1) of an order code of a special programme."""
-    rows = _programme_items().get(code)
-    return rows.get(number) if rows else None
-
-
-def has_programme(code: str) -> bool:
-    """Whether any row of the order code has a rule of its own."""
-    return code in _programme_items()
+def report_type_of(code: str) -> str:
+    """The report type (h1) that the tables give the order code, or ``""`` for an unknown one."""
+    listed = order_codes().get(code)
+    if listed is not None:
+        return listed.report_type
+    items = programme_items(code)
+    return items[0].report_type if items else ""
 
 
 @cache
@@ -115,18 +115,12 @@ def code_table(name: str) -> Mapping[str, CodeName]:
     )
 
 
-def read_table(name: str) -> list[dict[str, str]]:
-    """The rows of ``mapping/catalogue/<name>.csv`` without its comment lines."""
-    text = (resources.files("mapping") / "catalogue" / f"{name}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(line for line in text.splitlines() if line[:1] != "#"))
-
-
 @cache
 def _report_items() -> dict[str, tuple[ReportItem, ...]]:
     items: dict[str, list[ReportItem]] = {}
     for row in read_table("report-items"):
         item = ReportItem(
-            int(row["number"]), row["name"], _split(row["units"]), _split(row["words"])
+            int(row["number"]), row["name"], split_cell(row["units"]), split_cell(row["words"])
         )
         items.setdefault(row["order_code"], []).append(item)
     return {code: tuple(rows) for code, rows in items.items()}
@@ -138,25 +132,3 @@ def _loinc_links() -> dict[str, tuple[str, ...]]:
     for row in read_table("loinc-links"):
         links.setdefault(row["loinc"], []).append(row["order_code"])
     return {loinc: tuple(dict.fromkeys(codes)) for loinc, codes in links.items()}
-
-
-@cache
-def _programme_items() -> dict[str, dict[str, ProgrammeItem]]:
-    items: dict[str, dict[str, ProgrammeItem]] = {}
-    for row in read_table("programme-items"):
-        items.setdefault(row["order_code"], {})[row["number"]] = ProgrammeItem(
-            row["order_code"],
-            row["report_type"],
-            row["number"],
-            row["name"],
-            row["kind"],
-            int(row["decimals"]) if row["decimals"] else None,
-            frozenset(_split(row["values"])),
-            row["unit"],
-            _split(row["blank"]),
-        )
-    return items
-
-
-def _split(cell: str) -> tuple[str, ...]:
-    return tuple(cell.split("|")) if cell else ()

@@ -1,7 +1,17 @@
 """The checks before upload, each named by the NHI code that it prevents."""
 
+from mapping.rules.claims import ClaimedOrder, ClaimList
 from mapping.rules.context import RuleContext, Validity
 from mapping.rules.package import check_package
 from mapping.rules.record import check_record
+from mapping.rules.unchecked import unchecked_codes
 
-__all__ = ["RuleContext", "Validity", "check_package", "check_record"]
+__all__ = [
+    "ClaimList",
+    "ClaimedOrder",
+    "RuleContext",
+    "Validity",
+    "check_package",
+    "check_record",
+    "unchecked_codes",
+]

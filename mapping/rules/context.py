@@ -8,6 +8,7 @@ from datetime import date
 from typing import TypeAlias
 
 from mapping.editions.edition import Edition, edition_on
+from mapping.rules.claims import ClaimList
 
 Validity: TypeAlias = tuple[date, date | None]
 """First and last day in force; ``None``: still in force."""
@@ -20,7 +21,9 @@ class RuleContext:
     ``upload_on`` is the upload date when it is known, ``sealed`` that h16 must be there.
     ``institutions`` (ten-character codes) and ``order_codes`` (code → validity) are the lists
     that the operator imported; without them codes 28 and 37 check the form only.
-    ``used_serials`` are the file serials of this institution and day that are taken (code 27).
+    ``claims`` is an institution's imported claim; without it codes 26 and 31 do not run
+    (:func:`mapping.rules.unchecked_codes` says so). ``used_serials`` are the file serials of this
+    institution and day that are taken (code 27).
     """
 
     today: date
@@ -29,6 +32,7 @@ class RuleContext:
     institutions: frozenset[str] | None = None
     order_codes: Mapping[str, Validity] | None = None
     used_serials: frozenset[int] = frozenset()
+    claims: ClaimList | None = None
 
     @property
     def edition(self) -> Edition:

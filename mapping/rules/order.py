@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mapping.big5 import fit_text
-from mapping.catalogue.tables import has_programme, order_code, report_items
+from mapping.catalogue.tables import has_programme, report_items, report_type_of
 from mapping.finding import Finding, Severity
 from mapping.rocdate import is_roc_date, parse_roc_date
 from mapping.rules.context import RuleContext
@@ -27,11 +27,12 @@ def order_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[
     code, report_type = header.get("h15", ""), header.get("h1", "")
     if not code:
         return
-    official = order_code(code)
-    if official is not None:
-        if report_type in ("1", "2", "3", "4") and report_type != official.report_type:
-            yield Finding("30", "h1", "hdata", report_type, parameters=(("order_code", code),))
-    elif not has_programme(code):
+    official = report_type_of(code)
+    # Report type 4 takes the seven implant codes and no other (SPEC114 p. 6).
+    fits = report_type == official if official else report_type != "4"
+    if not fits and report_type in ("1", "2", "3", "4"):
+        yield Finding("30", "h1", "hdata", report_type, parameters=(("order_code", code),))
+    if not official:
         yield Finding("order-code-not-listed", "h15", "hdata", code, Severity.WARNING)
     if context.order_codes is not None and not _in_force(code, header.get("h20", ""), context):
         yield Finding("37", "h15", "hdata", code)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from mapping.catalogue.tables import has_programme
+from mapping.catalogue.programmes import has_programme, has_report_template
 from mapping.finding import Finding, Severity
-from mapping.record import Fields, UploadRecord
+from mapping.record import UploadRecord, plain_values
 from mapping.rocdate import roc_date
+from mapping.rules.claims import claim_findings
 from mapping.rules.context import RuleContext
+from mapping.rules.implants import implant_findings
 from mapping.rules.order import item_findings, item_rules, order_findings
 from mapping.rules.plan import FieldPlan, plan_for
-from mapping.rules.programmes import programme_findings
+from mapping.rules.programmes import companion_findings, programme_findings
+from mapping.rules.report_template import template_findings
 from mapping.rules.visit import visit_findings
 
 _HEADER = "hdata"
@@ -28,7 +31,7 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     field with an empty value counts as absent. Never raises for bad values.
     """
     findings: list[Finding] = []
-    header = _values(record.header)
+    header = plain_values(record.header)
     plan = plan_for(context.edition, header)
     order_code = header.get("h15", "")
     today = _roc_date(context.today)
@@ -45,26 +48,31 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
             findings.append(Finding("future-date", tag, _HEADER, header[tag], Severity.WARNING))
     findings.extend(visit_findings(header, context))
     findings.extend(order_findings(header, context))
-    _check_rows(record, plan.row, header.get("h1") == "1", order_code, today, findings)
+    if context.claims is not None:
+        findings.extend(claim_findings(header, context.claims))
+    rows = [plain_values(fields) for fields in record.rows]
+    _check_rows(rows, plan.row, header.get("h1") == "1", order_code, today, findings)
+    if header.get("h1") == "4":
+        findings.extend(implant_findings(header, rows))
     return tuple(findings)
 
 
 def _check_rows(
-    record: UploadRecord,
+    rows: Sequence[Mapping[str, str]],
     plan: FieldPlan,
     needs_reference: bool,
     order_code: str,
     today: str,
     findings: list[Finding],
 ) -> None:
-    if not record.rows:
+    if not rows:
         findings.append(Finding("no-rows", "r1", _HEADER))
     items = item_rules(order_code)
     in_programme = has_programme(order_code)
+    has_template = has_report_template(order_code)
     numbers: set[str] = set()
     absent: dict[str, list[int]] = {}
-    for index, fields in enumerate(record.rows, start=1):
-        row = _values(fields)
+    for index, row in enumerate(rows, start=1):
         place = f"rdata[{index}]"
         _check_level(row, plan, place, findings)
         for tag, code in plan.required:
@@ -82,13 +90,17 @@ def _check_rows(
             findings.extend(item_findings(items, row, place))
         if in_programme:
             findings.extend(programme_findings(order_code, row, place))
+        if has_template:
+            findings.extend(template_findings(row, place))
         number = row.get("r1", "")
         if number in numbers:
             findings.append(Finding("repeated-row-number", "r1", place, number))
         elif number:
             numbers.add(number)
-    for tag, rows in absent.items():
-        findings.append(_expected(tag, f"rdata[{rows[0]}]", len(rows)))
+    if in_programme:
+        findings.extend(companion_findings(order_code, rows))
+    for tag, places in absent.items():
+        findings.append(_expected(tag, f"rdata[{places[0]}]", len(places)))
 
 
 def _check_level(
@@ -115,7 +127,3 @@ def _missing(code: str, tag: str, place: str) -> Finding:
 def _expected(tag: str, place: str, count: int) -> Finding:
     parameters = (("count", str(count)),)
     return Finding("expected-field-empty", tag, place, "", Severity.WARNING, parameters)
-
-
-def _values(fields: Fields) -> dict[str, str]:
-    return {tag: field.value for tag, field in fields.items() if field.value}

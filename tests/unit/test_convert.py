@@ -419,19 +419,6 @@ def test_a_pathology_report_is_r8_1() -> None:
     assert not {"r4", "r5", "r7"} & row(conversion).keys()
 
 
-def test_a_report_text_that_does_not_fit_is_refused_in_words() -> None:
-    fits = report(line("x", "檢" * 2000, codings=(Coding("32001C", "CXR", "NHI"),)))
-    assert codes(converted(fits)) == []
-    long = report(line("x", "檢" * 2001, codings=(Coding("32001C", "CXR", "NHI"),)))
-    (finding,) = converted(long).findings
-    assert (finding.code, finding.field, finding.severity) == (
-        "report-text-too-long",
-        "r7",
-        Severity.ERROR,
-    )
-    assert "4002" in finding.message()
-
-
 def test_remarks_are_carried_where_they_fit_and_never_hold_a_result() -> None:
     assert row(converted(glucose(notes=("Hemolysis", "see\nbelow"))))["r11"] == (
         "Hemolysis see below"

@@ -1,0 +1,50 @@
+"""Checks against the claim that an institution filed: codes 26 and 31."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mapping.finding import Finding
+
+ClaimedOrder: TypeAlias = tuple[str, str, str]
+"""National id (h9), order code (h15), day of the visit or admission (h11 or h13)."""
+
+_TO_THE_MINUTE = 11
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimList:
+    """The orders that ``institution_code`` claimed, as the operator imported them.
+
+    ``months`` are the months of visit (``YYYMM``) that the list covers whole: it says nothing of
+    others. ``orders`` gives for each claimed order the start times (執行時間-起, ``YYYMMDDHHMM``
+    with or without seconds) that the claim states; an empty tuple where it states none.
+    """
+
+    institution_code: str
+    months: frozenset[str]
+    orders: Mapping[ClaimedOrder, tuple[str, ...]]
+
+
+def claim_findings(header: Mapping[str, str], claims: ClaimList) -> Iterator[Finding]:
+    """Code 26: the order is not in the claim. Code 31: the operation time of an implant (h20, h1
+    = 4) is none of the claim's start times, to the minute (SPEC114 p. 6)."""
+    day = header.get("h11") or header.get("h13") or ""
+    if header.get("h2") != claims.institution_code or day[:5] not in claims.months:
+        return
+    starts = claims.orders.get((header.get("h9", ""), header.get("h15", ""), day))
+    operated = header.get("h20", "")
+    if starts is None:
+        yield Finding("26", "h15", "hdata", header.get("h15", ""))
+        return
+    minutes = {start[:_TO_THE_MINUTE] for start in starts or ()}
+    if (
+        minutes
+        and header.get("h1") == "4"
+        and operated
+        and operated[:_TO_THE_MINUTE] not in minutes
+    ):
+        parameters = (("starts", ", ".join(sorted(minutes))),)
+        yield Finding("31", "h20", "hdata", operated, parameters=parameters)
