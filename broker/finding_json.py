@@ -10,7 +10,12 @@ from mapping.finding import Finding, Severity
 
 def findings_to_json(findings: Sequence[Finding]) -> str:
     """A JSON array, one object a finding; empty parts are left out."""
-    return json.dumps([_plain(finding) for finding in findings], ensure_ascii=False)
+    return json.dumps(plain_findings(findings), ensure_ascii=False)
+
+
+def plain_findings(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    """One plain object a finding; empty parts are left out."""
+    return [_plain(finding) for finding in findings]
 
 
 def findings_from_json(text: str) -> tuple[Finding, ...]:

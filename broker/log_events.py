@@ -137,6 +137,7 @@ EVENTS: Mapping[str, EventRule] = {
     "package.checked": _event(
         "The check report was read.", "package_id stem accepted rejected unread receipt_number"
     ),
+    "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),
     "unlisted": _event("Something not on this list was logged; all of it is masked."),

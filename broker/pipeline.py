@@ -17,6 +17,7 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Media, StorageUnavailable
+from broker.check_reports import CheckReports
 from broker.drafting import Draft, Drafting
 from broker.finding_json import findings_to_json
 from broker.logs import log_event
@@ -33,6 +34,7 @@ from mapping.parsed import Content, ParsedPayload, Reader
 from mapping.profile import SourceProfile
 from mapping.record import UploadRecord
 from mapping.rules import RuleContext, check_record
+from mapping.verdict import CheckReport
 from mapping.visit import Visit
 
 _BATCH = 16
@@ -60,6 +62,9 @@ class _Work:
     findings: tuple[Finding, ...] = ()
     drafts: tuple[Draft, ...] = ()
     visits: tuple[Visit, ...] = ()
+    reports: tuple[CheckReport, ...] = ()
+    raw: bytes = b""
+    """The bytes of a check report."""
 
 
 class Pipeline:
@@ -75,7 +80,9 @@ class Pipeline:
         clock: Callable[[], datetime],
         on_ready: Callable[[], None],
         busy: Callable[[], bool] = lambda: False,
+        check_reports: CheckReports | None = None,
     ) -> None:
+        self._check_reports = check_reports
         self._writer = writer
         self._reader = reader
         self._readers = readers
@@ -166,6 +173,11 @@ class Pipeline:
         profile = self._profiles.get(row.source_id) or SourceProfile(source_id=row.source_id)
         reader = self._readers.get(Media(row.media))
         try:
+            if row.media == Media.CHECK_REPORT.value and self._check_reports is not None:
+                return await self._read_check_report(self._check_reports, row)
+            if row.media == Media.CORRECTION.value:
+                content = Content.CORRECTION.value
+                return _Work(row.id, ReceiptState.PARSED, content=content)
             if reader is None:
                 raise UnknownMedia(media=row.media)
             if len(row.raw) > _LARGE_BYTES:
@@ -180,6 +192,12 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - a poison result must never block the next
             log_event(_log, "pipeline.fault", receipt_id=row.id, error=error)
             return _quarantine(row.id, "internal", type(error).__name__)
+
+    @staticmethod
+    async def _read_check_report(desk: CheckReports, row: AnyRow) -> _Work:
+        reports = await asyncio.to_thread(desk.read, row.source_id, row.door, row.raw, row.name)
+        content = Content.CHECK_REPORT.value
+        return _Work(row.id, ReceiptState.PARSED, content=content, reports=reports, raw=row.raw)
 
     def _draft(
         self, connection: Connection, row: AnyRow, profile: SourceProfile, parsed: ParsedPayload
@@ -205,8 +223,20 @@ class Pipeline:
 
     def _store(self, work: _Work) -> Callable[[Connection], None]:
         def store(connection: Connection) -> None:
+            if work.content == Content.CHECK_REPORT.value and self._check_reports is not None:
+                outcome = self._check_reports.store(
+                    connection, work.receipt_id, work.raw, work.reports, self._clock()
+                )
+                if outcome.released:
+                    self._writer.call_on_loop(self.wake)
+                for package_id in outcome.package_ids:
+                    log_event(_log, "verdict.brought", package_id=package_id)
+                return
             if work.visits and store_visits(connection, work.receipt_id, work.visits):
                 self._writer.call_on_loop(self.wake)
+            if work.content == Content.CORRECTION.value:
+                finish_receipt(connection, work.receipt_id, work.state, content=work.content)
+                return
             if work.state is ReceiptState.PARSED:
                 store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
             finish_receipt(

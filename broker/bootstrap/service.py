@@ -22,6 +22,7 @@ from adapters.hl7.server import MllpServer
 from adapters.nhi.check_report import open_verdict
 from adapters.nhi.sandbox_channel import SandboxChannel
 from adapters.ports.credential import CredentialKind
+from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.readers import READERS
 from broker.config.settings import InstitutionSettings, Settings, TlsSettings
@@ -191,6 +192,7 @@ class Broker:
             self.clock,
             self.scheduler.wake,
             busy=self._doors_busy,
+            check_reports=check_report_desk(settings, self._environ),
         )
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())

@@ -183,6 +183,7 @@ def _source(entry: Values) -> SourceSettings:
         sending_application=entry["sending_application"],
         sending_facility=entry["sending_facility"],
         token_hashes=entry["token_sha256"],
+        check_reports=entry["check_reports"],
     )
 
 

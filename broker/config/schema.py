@@ -232,6 +232,14 @@ _SOURCE = Section(
             "HTTP: SHA-256 of each bearer token that this source may use.",
         ),
         Key(
+            "check_reports",
+            Kind.BOOLEAN,
+            False,
+            "Whether NHI's check reports may come from this source: a folder into which a person "
+            "puts what was downloaded from the VPN. Their ZIPs are opened with the "
+            "`verdict_password` of the institutions.",
+        ),
+        Key(
             "codes",
             Kind.CODES,
             NO_ENTRIES,

@@ -64,6 +64,8 @@ class SourceSettings:
     sending_application: str = ""
     sending_facility: str = ""
     token_hashes: tuple[str, ...] = field(default=(), repr=False)
+    check_reports: bool = False
+    """It may bring NHI's check reports, which move the records of whole packages."""
 
     @property
     def source_id(self) -> str:
