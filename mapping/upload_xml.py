@@ -1,46 +1,35 @@
-"""The daily upload XML, written and read record by record.
+"""The upload XML, written and read record by record.
 
 Form (SPEC114 pp. 1-2; sample of an accepted file): declaration with encoding Big5, CP950 bytes,
 CRLF line ends, ``<patient>``, in it ``<hdata>`` with h-elements and ``<rdata>`` rows, elements in
 the order of the edition, empty ones left out.
 
-The writer is plain string work and the reader is lxml on text that Python decoded, so the two
-share no code: reading back what was written is a real comparison. libxml2's own Big5 lacks
-characters that CP950 has, which is why it never sees the original bytes.
+Writer and reader share no code: reading back what was written is a real comparison. The reader
+takes what is plainly written by patterns (:mod:`mapping.upload_shapes`) and all else by lxml
+(:mod:`mapping.upload_tree`), record by record; both read the same values.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from typing import BinaryIO
-
-from lxml import etree
 
 from mapping.big5 import encode
 from mapping.editions.edition import Edition
-from mapping.record import Field, Fields, UploadRecord
-from mapping.upload_errors import (
-    ForbiddenDoctype,
-    MalformedXml,
-    UnacceptedEncoding,
-    UndecodableText,
-    UnexpectedStructure,
-    UnwritableRecord,
-    UploadTooLarge,
-)
+from mapping.record import Fields, UploadRecord
+from mapping.upload_errors import UnwritableRecord, UploadTooLarge
+from mapping.upload_shapes import RECORD_END, RecordShapes
+from mapping.upload_text import decoded_text
+from mapping.upload_tree import Start, read_tree
 
 LARGEST_FILE = 1 << 30
 LARGEST_RECORD = 16 << 20
-_CHUNK = 1 << 16
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f]")
-_DECLARATION = re.compile(rb"<\?xml\s[^>]*?\?>")
-_ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
-_DOCTYPE = "<!DOCTYPE"
-_BIG5_NAMES = frozenset(("big5", "big-5", "cp950", "ms950", "windows-950", "x-windows-950"))
-_UTF8_NAMES = frozenset(("utf-8", "utf8"))
+_OPENING = re.compile(r"[ \t\n]*<patient>")
+_CLOSING = re.compile(r"[ \t\n]*</patient>[ \t\n]*")
 
 
 def write_upload(records: Iterable[UploadRecord], out: BinaryIO, edition: Edition) -> int:
@@ -64,51 +53,63 @@ def read_upload(
 ) -> Iterator[UploadRecord]:
     """The records of a file, one at a time; fields say ``hdata[n]`` as their origin.
 
+    Daily and monthly files alike: :func:`mapping.monthly.variant_of` tells which a record is.
     Reads Big5 (as CP950) and UTF-8, by byte order mark, declaration, or, without either, UTF-8
     where the beginning is UTF-8 and else CP950. Accepts empty elements and elements that the
     edition does not know (the old r6): the checks name those. Refuses every DOCTYPE. Raises the
     :class:`~mapping.errors.UnreadablePayload` classes of ``mapping.upload_errors``, possibly
     after some records were given out.
     """
-    parser = etree.XMLPullParser(
-        events=("start", "end"),
-        tag=("patient", "hdata"),
-        encoding="utf-8",
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        huge_tree=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
-    count = pending = 0
-    root: etree._Element | None = None
-    done: etree._Element | None = None
-    try:
-        for text in _decoded(stream, largest_file):
-            pending += len(text)
-            parser.feed(text.encode("utf-8"))
-            for event, element in parser.read_events():
-                if event == "start":
-                    root = _checked_root(element) if root is None else root
-                elif element.tag == "hdata":
-                    count += 1
-                    pending = 0
-                    _drop_previous(element, root, done, count)
-                    yield _record(element, count)
-                    element.clear(keep_tail=True)
-                    done = element
-            if pending > largest_record:
-                raise UploadTooLarge(
-                    limit=largest_record, unit="bytes", place=f"hdata[{count + 1}]"
-                )
-        parser.close()
-    except etree.XMLSyntaxError as error:
-        line, column = error.position
-        raise MalformedXml(line=line, column=column) from None
-    if root is None:
-        raise UnexpectedStructure(expected="<patient>", place="/")
-    _check_rest(root, done)
+    texts = decoded_text(stream, largest_file)
+    first = next(texts, "")
+    opening = _OPENING.match(first)
+    if opening is None:
+        yield from read_tree(chain((first,), texts) if first else (), largest_record)
+        return
+    shapes = RecordShapes()
+    count, at, rest = 0, Start(inside=True).after(opening.group()), ""
+    for *blocks, rest in _blocks(chain((first[opening.end() :],), texts), largest_record):
+        for index, block in enumerate(blocks):
+            record = shapes.read(block, count + 1)
+            if record is not None:
+                count += 1
+                yield record
+                continue
+            here = at.after(RECORD_END.join((*blocks[:index], "")), count)
+            if "<!" in block or "<?" in block:
+                # A comment may hold anything, even what looks like the end of a record.
+                text = RECORD_END.join((*blocks[index:], rest))
+                yield from read_tree(chain((text,), texts), largest_record, here)
+                return
+            for record in read_tree((block, RECORD_END, "</patient>"), largest_record, here):
+                count += 1
+                yield record
+        at = at.after(RECORD_END.join((*blocks, "")), count)
+    if _CLOSING.fullmatch(rest) is None:
+        yield from read_tree((rest,), largest_record, at)
+
+
+def _blocks(texts: Iterable[str], largest_record: int) -> Iterator[list[str]]:
+    """The text parted at the ends of records. The last part of each list is not whole yet and
+    stands again at the start of the next list, until there is nothing behind it."""
+    waiting: list[str] = []
+    count = size = 0
+    tail = ""
+    for text in texts:
+        waiting.append(text)
+        size += len(text)
+        tail += text
+        if RECORD_END in tail:
+            blocks = "".join(waiting).split(RECORD_END)
+            yield blocks
+            count += len(blocks) - 1
+            tail = blocks[-1]
+            waiting, size = [tail], len(tail)
+        elif size > largest_record:
+            place = f"hdata[{count + 1}]"
+            raise UploadTooLarge(limit=largest_record, unit="bytes", place=place)
+        tail = tail[1 - len(RECORD_END) :]
+    yield ["".join(waiting)]
 
 
 def _record_bytes(record: UploadRecord, edition: Edition, number: int) -> bytes:
@@ -157,121 +158,3 @@ def _written_tags(
     header = tuple((r.tag, f"<{r.tag}>", f"</{r.tag}>\n") for r in edition.header)
     row = tuple((r.tag, f"<{r.tag}>", f"</{r.tag}>\n") for r in edition.rows)
     return header, row
-
-
-def _decoded(stream: BinaryIO, largest: int) -> Iterator[str]:
-    """The text after the declaration, in pieces; a DOCTYPE never gets through."""
-    chunk = stream.read(_CHUNK)
-    encoding, start = _encoding(chunk)
-    decoder = codecs.getincrementaldecoder(encoding)("strict")
-    offset, tail = start, ""
-    chunk = chunk[start:]
-    while True:
-        final = not chunk
-        held = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(chunk, final)
-        except UnicodeDecodeError as error:
-            name = "Big5" if encoding == "cp950" else "UTF-8"
-            raise UndecodableText(encoding=name, offset=offset - held + error.start) from None
-        offset += len(chunk)
-        if offset > largest:
-            raise UploadTooLarge(limit=largest, unit="bytes", place="/")
-        if _DOCTYPE in (tail + text).upper():
-            raise ForbiddenDoctype()
-        if text:
-            tail = (tail + text)[1 - len(_DOCTYPE) :]
-            yield text
-        if final:
-            return
-        chunk = stream.read(_CHUNK)
-
-
-def _encoding(head: bytes) -> tuple[str, int]:
-    """The codec of the file and the number of bytes before its text."""
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UnacceptedEncoding(encoding="UTF-16")
-    start = 3 if head[:3] == codecs.BOM_UTF8 else 0
-    declaration = _DECLARATION.match(head, start)
-    end = declaration.end() if declaration else start
-    if start:
-        return "utf-8", end
-    named = _ENCODING.search(declaration.group()) if declaration else None
-    if named is None:
-        try:
-            codecs.getincrementaldecoder("utf-8")("strict").decode(head)
-        except UnicodeDecodeError:
-            return "cp950", end
-        return "utf-8", end
-    name = named.group(1).decode("ascii", "backslashreplace").lower()
-    if name in _BIG5_NAMES:
-        return "cp950", end
-    if name in _UTF8_NAMES:
-        return "utf-8", end
-    raise UnacceptedEncoding(encoding=name[:40])
-
-
-def _checked_root(element: etree._Element) -> etree._Element:
-    if element.tag != "patient" or element.getparent() is not None:
-        raise UnexpectedStructure(expected="<patient>", place="/")
-    return element
-
-
-def _drop_previous(
-    element: etree._Element,
-    root: etree._Element | None,
-    done: etree._Element | None,
-    number: int,
-) -> None:
-    """Free the record before this one, and refuse whatever else stands between them."""
-    place = f"hdata[{number}]"
-    if root is None or element.getparent() is not root:
-        raise UnexpectedStructure(expected="<hdata> in <patient>", place=place)
-    between = root.text if done is None else done.tail
-    if element.getprevious() is not done or _is_text(between):
-        raise UnexpectedStructure(expected="<hdata>", place=f"before {place}")
-    if done is not None:
-        root.remove(done)
-
-
-def _check_rest(root: etree._Element, done: etree._Element | None) -> None:
-    tail = root.text if done is None else done.tail
-    if len(root) > (done is not None) or _is_text(tail):
-        raise UnexpectedStructure(expected="</patient>", place="the end")
-
-
-def _record(element: etree._Element, number: int) -> UploadRecord:
-    place = f"hdata[{number}]"
-    header: dict[str, Field] = {}
-    rows: list[Fields] = []
-    if _is_text(element.text):
-        raise UnexpectedStructure(expected="elements", place=place)
-    for child in element:
-        if child.tag != "rdata":
-            _add_leaf(header, child, place)
-            continue
-        row: dict[str, Field] = {}
-        row_place = f"{place}/rdata[{len(rows) + 1}]"
-        if _is_text(child.text) or _is_text(child.tail):
-            raise UnexpectedStructure(expected="elements", place=row_place)
-        for leaf in child:
-            _add_leaf(row, leaf, row_place)
-        rows.append(row)
-    return UploadRecord(header, tuple(rows))
-
-
-def _add_leaf(fields: dict[str, Field], leaf: etree._Element, place: str) -> None:
-    tail = leaf.tail
-    if len(leaf) or (tail is not None and not tail.isspace()):
-        raise UnexpectedStructure(expected="one text in each field", place=place)
-    value = leaf.text
-    if not value:
-        return
-    tag = str(leaf.tag)
-    if tag in fields:
-        raise UnexpectedStructure(expected="each field once", place=place)
-    fields[tag] = Field(value, place)
-
-
-def _is_text(text: str | None) -> bool:
-    return text is not None and not text.isspace() and text != ""
