@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 
 from adapters.ports.intake import Accepted, Payload, Settle, StorageUnavailable
 from broker.states import Acknowledgement
-from broker.store.receipts import StoredReceipt, mark_acknowledged, receipt_row
+from broker.store.receipts import mark_acknowledged, receipt_row
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
 
 # How answers went out is written behind, in few large statements: it is never needed at once.
 _FLUSH_SECONDS = 0.5
+_ANSWERS_AT_ONCE = 250
 
 
 class DurableIntake:
@@ -33,22 +34,26 @@ class DurableIntake:
         self._clock = clock
         self._answers: dict[str, list[int]] = {}
         self._flush_due: asyncio.TimerHandle | None = None
+        self._telling = False
         self.last_stored_at: float = 0.0
         """Loop time of the newest commit: the pipeline steps back while the doors are busy."""
 
     def offer(self, payload: Payload, settle: Settle) -> None:
         """Queue ``payload``; ``settle`` is called after its commit returned or failed."""
 
-        def done(result: StoredReceipt | StorageUnavailable) -> None:
-            if isinstance(result, StoredReceipt):
-                self.last_stored_at = asyncio.get_running_loop().time()
-                if not result.duplicate:
-                    self._on_stored()
-                settle(Accepted(result.receipt_id, result.duplicate))
-            else:
-                settle(result)
+        def done(result: Accepted | StorageUnavailable) -> None:
+            if not self._telling and isinstance(result, Accepted) and not result.duplicate:
+                self._telling = True
+                asyncio.get_running_loop().call_soon(self._tell_stored)
+            settle(result)
 
         self._writer.append(receipt_row(payload, self._clock()), done)
+
+    def _tell_stored(self) -> None:
+        """Once for a whole group."""
+        self._telling = False
+        self.last_stored_at = asyncio.get_running_loop().time()
+        self._on_stored()
 
     async def receive(self, payload: Payload) -> Accepted:
         """Store ``payload`` and tell its receipt. Raises ``StorageUnavailable``."""
@@ -85,14 +90,23 @@ class DurableIntake:
         answers, self._answers = self._answers, {}
         futures = []
         for how, receipt_ids in answers.items():
-            future = self._writer.write(
-                lambda connection, ids=receipt_ids, value=how: mark_acknowledged(  # type: ignore[misc]
-                    connection, ids, value
+            for ids in _slices(receipt_ids):
+                future = self._writer.write(
+                    lambda connection, ids=ids, value=how: mark_acknowledged(  # type: ignore[misc]
+                        connection, ids, value
+                    )
                 )
-            )
-            future.add_done_callback(_forget)
-            futures.append(future)
+                future.add_done_callback(_forget)
+                futures.append(future)
         return futures
+
+
+def _slices(receipt_ids: list[int]) -> list[list[int]]:
+    """Short statements, so that no receipt waits long for its commit behind them."""
+    return [
+        receipt_ids[start : start + _ANSWERS_AT_ONCE]
+        for start in range(0, len(receipt_ids), _ANSWERS_AT_ONCE)
+    ]
 
 
 def _forget(future: asyncio.Future[None]) -> None:

@@ -9,7 +9,8 @@ many that fill them by habit do not know CA.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from adapters.hl7.header import MessageHeader, read_header
 
@@ -47,43 +48,60 @@ def write_acknowledgement(
             f"MSH|^~\\&|||||{written_at}||ACK|{control_id}|P|2.5\rMSA|{reply.code}||{reply.text}\r"
         )
         return text.encode("ascii")
-    separator = header.separator
-    field = header.field
-    encoding_characters = field(2) or "^~\\&"
-    component = encoding_characters[0]
-    is_message = header.fields[0] == "MSH"
-    kind = field(9).split(component) if is_message else []
-    name = (
-        "ACK"
-        if len(kind) < 2 or not kind[1]
-        else component.join(["ACK", kind[1], "ACK"][: len(kind)])
-    )
-    version = (field(12) if is_message else "") or "2.5"
-    parts = [
-        "MSH",
-        encoding_characters,
-        field(5),
-        field(6),
-        field(3),
-        field(4),
-        written_at,
-        "",
-        name,
-        control_id,
-        (field(11) if is_message else "") or "P",
-        version,
-    ]
-    charset = field(18) if is_message else ""
-    if charset:
-        parts += ["", "", "", "", "", charset]
-    answer = ["MSA", reply.code, header.echo_id]
+    fields = header.fields
+    # All of MSH but what differs from message to message (MSH-7, MSH-8, MSH-10, MSH-13 to 17).
+    said = (*fields[:6], *fields[8:9], *fields[10:12], *fields[17:18])
+    frame = _frame_of(said, len(fields), header.separator)
+    answer = f"{frame.before}{written_at}{frame.between}{control_id}{frame.after}"
+    text = f"{answer}{reply.code}{header.separator}{header.echo_id}"
     if reply.text:
-        answer.append(reply.text)
-    text = f"{separator.join(parts)}\r{separator.join(answer)}\r"
-    if reply.error and version[:3] in _VERSIONS_WITH_ERR:
+        text += header.separator + reply.text
+    if reply.error and frame.has_err:
+        component = frame.component
         error = reply.error.replace("^", component) + component + "HL70357"
-        text += separator.join(["ERR", "", "", error, "E"]) + "\r"
-    return text.encode(header.codec)
+        text += "\r" + header.separator.join(["ERR", "", "", error, "E"])
+    return (text + "\r").encode(header.codec)
+
+
+class _Frame(NamedTuple):
+    """The parts of an answer that are the same for every message of a sender."""
+
+    before: str
+    between: str
+    after: str
+    component: str
+    has_err: bool
+
+
+@lru_cache(maxsize=512)
+def _frame_of(said: tuple[str, ...], length: int, separator: str) -> _Frame:
+    """``said`` are the first six fields and then those of 9, 11, 12 and 18 that are there."""
+    values = [value if value.isprintable() else "" for value in said]
+    values += [""] * (6 - len(values))
+    encoding_characters = values[1] or "^~\\&"
+    component = encoding_characters[0]
+    kind, processing, version, charset = "", "", "", ""
+    if values[0] == "MSH":
+        later = iter(values[6:])
+        kind, processing, version, charset = (
+            next(later, "") if length >= number else "" for number in (9, 11, 12, 18)
+        )
+    version = version or "2.5"
+    event = kind.split(component)
+    name = "ACK"
+    if len(event) > 1 and event[1]:
+        name = component.join(["ACK", event[1], "ACK"][: len(event)])
+    parties = [values[4], values[5], values[2], values[3]]
+    rest = [processing or "P", version]
+    if charset:
+        rest += ["", "", "", "", "", charset]
+    return _Frame(
+        before=separator.join(["MSH", encoding_characters, *parties, ""]),
+        between=f"{separator}{separator}{name}{separator}",
+        after=f"{separator}{separator.join(rest)}\rMSA{separator}",
+        component=component,
+        has_err=version[:3] in _VERSIONS_WITH_ERR,
+    )
 
 
 def read_acknowledgement(frame: bytes) -> tuple[str, str, str] | None:

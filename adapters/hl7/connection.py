@@ -169,7 +169,7 @@ class MllpConnection(asyncio.Protocol):
             if self._closing:
                 return
             if isinstance(item, bytes):
-                if item.strip():
+                if item and not item.isspace():
                     self._offer(item)
             else:
                 self._take_fault(item)
@@ -226,7 +226,10 @@ class MllpConnection(asyncio.Protocol):
         else:
             self._report("frame.refused", outcome.code)
             exchange.reply = NOT_STORED
-        self._schedule_flush()
+        if len(self._exchanges) == 1 and not self._flushing:
+            self._flush()
+        else:
+            self._schedule_flush()
 
     def _schedule_flush(self) -> None:
         if not self._flushing:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapters.hl7.charset import split_header
 
@@ -17,10 +16,10 @@ _NAMES: Final = (b"MSH", b"FHS", b"BHS")
 _LEADING: Final = b"\r\n \t"
 _LONGEST_HEADER: Final = 4096
 _LONGEST_CONTROL_ID: Final = 199
+_SEPARATORS: Final = {byte: chr(byte) for byte in range(0x21, 0x7F) if not chr(byte).isalnum()}
 
 
-@dataclass(frozen=True, slots=True)
-class MessageHeader:
+class MessageHeader(NamedTuple):
     """``fields[n - 1]`` is field n as written; the codec gives back the same bytes."""
 
     fields: list[str]
@@ -65,21 +64,19 @@ class MessageHeader:
 def read_header(frame: bytes) -> MessageHeader | None:
     """The header of a frame; ``None`` where it does not begin with MSH, FHS or BHS and a
     separator. Never raises."""
-    head = frame[:_LONGEST_HEADER]
+    end = frame.find(b"\r", 0, _LONGEST_HEADER)
+    head = frame[: end if end > 0 else _LONGEST_HEADER]
     if not head.startswith(_NAMES):
-        head = head.removeprefix(codecs.BOM_UTF8).lstrip(_LEADING)
+        head = frame[:_LONGEST_HEADER].removeprefix(codecs.BOM_UTF8).lstrip(_LEADING)
         if not head.startswith(_NAMES):
             return None
-    end = head.find(b"\r")
-    if end >= 0:
-        head = head[:end]
+        head = head.partition(b"\r")[0]
     end = head.find(b"\n")
     if end >= 0:
         head = head[:end]
-    mark = head[3:4]
-    if not b"!" <= mark <= b"~" or mark.isalnum():
+    separator = _SEPARATORS.get(head[3]) if len(head) > 3 else None
+    if separator is None:
         return None
-    separator = mark.decode("ascii")
     if head.isascii():
         return MessageHeader(head.decode("ascii").split(separator), separator, "ascii")
     fields, codec = split_header(head)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -18,12 +19,15 @@ from typing import Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from adapters.ports.intake import StorageUnavailable
-from broker.store.receipts import ReceiptAppender, ReceiptRow, StoredReceipt
+from adapters.ports.intake import Accepted, StorageUnavailable
+from broker.store.receipts import ReceiptAppender, ReceiptRow
 
 T = TypeVar("T")
 
-ReceiptDone = Callable[[StoredReceipt | StorageUnavailable], None]
+# A commit takes in no more work than this beside its receipts: their senders wait for it.
+_WORK_SECONDS = 0.005
+
+ReceiptDone = Callable[[Accepted | StorageUnavailable], None]
 
 
 @dataclass(slots=True)
@@ -53,8 +57,10 @@ class Writer:
         self._notify_due = False
         self._closing = False
         self.failed = False
-        with engine.begin() as connection:
-            self._appender = ReceiptAppender(connection)
+        # Kept for good: to take a connection out and give it back costs as much as a small commit.
+        self._connection = engine.connect()
+        with self._connection.begin():
+            self._appender = ReceiptAppender(self._connection)
         self._thread = threading.Thread(target=self._run, name="labbroker-writer", daemon=True)
         self._thread.start()
 
@@ -63,7 +69,8 @@ class Writer:
         if self.failed or self._closing:
             self._loop.call_soon(done, StorageUnavailable(reason="the store is stopped"))
             return
-        self._receipts.append((row, done))
+        with self._wake:
+            self._receipts.append((row, done))
         self._schedule()
 
     def write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
@@ -72,7 +79,8 @@ class Writer:
         if self.failed or self._closing:
             future.set_exception(StorageUnavailable(reason="the store is stopped"))
             return future
-        self._jobs.append(_Job(work, future))  # type: ignore[arg-type]
+        with self._wake:
+            self._jobs.append(_Job(work, future))  # type: ignore[arg-type]
         self._schedule()
         return future
 
@@ -91,6 +99,7 @@ class Writer:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        self._connection.close()
         self._engine.dispose()
 
     def _schedule(self) -> None:
@@ -118,18 +127,29 @@ class Writer:
     def _commit(
         self, receipts: list[tuple[ReceiptRow, ReceiptDone]], jobs: list[_Job[object]]
     ) -> None:
-        stored: list[StoredReceipt] = []
+        stored: list[Accepted] = []
         outcomes: list[tuple[object, BaseException | None]] = []
         try:
             if self.failed:
                 raise StorageUnavailable(reason="the store is stopped")
-            with self._engine.begin() as connection:
+            connection = self._connection
+            with connection.begin():
                 stored = self._appender.append(connection, [row for row, _ in receipts])
-                outcomes = [_attempt(connection, job) for job in jobs]
+                until = time.monotonic() + _WORK_SECONDS
+                for job in jobs:
+                    outcomes.append(_attempt(connection, job))
+                    if time.monotonic() > until:
+                        break
         except (DBAPIError, OSError, StorageUnavailable) as error:
             self._refuse(receipts, jobs, error)
             return
-        self._call(_settle, receipts, stored, jobs, outcomes)
+        self._put_back(jobs[len(outcomes) :])
+        self._call(_settle, receipts, stored, jobs[: len(outcomes)], outcomes)
+
+    def _put_back(self, jobs: list[_Job[object]]) -> None:
+        if jobs:
+            with self._wake:
+                self._jobs[:0] = jobs
 
     def _refuse(
         self,
@@ -177,7 +197,7 @@ def _result_code(error: Exception) -> int | None:
 
 def _settle(
     receipts: list[tuple[ReceiptRow, ReceiptDone]],
-    stored: list[StoredReceipt | StorageUnavailable],
+    stored: list[Accepted | StorageUnavailable],
     jobs: list[_Job[object]],
     outcomes: list[tuple[object, BaseException | None]],
 ) -> None:
