@@ -74,6 +74,7 @@ def build_header(
     if visit.newborn_birth_on is not None:
         header["h23"] = _day(visit.newborn_birth_on, "visit.newborn_birth_on")
         header["h24"] = Field(visit.newborn_mark, "visit.newborn_mark")
+    header["h25"] = Field(visit_order.body_parts, "order.body_parts")
     header["h26"] = Field(_DISPENSING[agreement.route, agreement.commission], "agreement")
     return {tag: field for tag, field in header.items() if field.value}
 

@@ -81,7 +81,7 @@ def _row(
         given = (line.number_origin for line in lines if line.number_origin != "sequence")
         row["r1"] = Field(str(number), next(given, _WHOLE_REPORT))
     else:
-        _put_number(row, report, code, lines, findings)
+        _put_number(row, report, code, lines, profile, findings)
     if report_type == "3":
         _put_name_and_method(row, code, lines, profile, findings)
     dose = _dose(lines) if report_type == "2" else None
@@ -100,6 +100,7 @@ def _put_number(
     report: LabReport,
     code: str,
     lines: list[ResolvedLine],
+    profile: SourceProfile,
     findings: list[Finding],
 ) -> None:
     """r1 of an order whose row numbers name reagents: as the report names it."""
@@ -107,7 +108,8 @@ def _put_number(
         " ".join(
             (
                 *(coding.display or coding.code for coding in report.service),
-                *(f"{line.item_name} {line.observation.method}" for line in lines),
+                *(line.item_name for line in lines),
+                *(line.observation.method or profile.default_method for line in lines),
                 *(line.observation.value for line in lines),
             )
         )

@@ -24,6 +24,8 @@ class Order:
     ordered_at: datetime | None = None
     placer_order_number: str = ""
     upload_opted_out: bool = False
+    body_parts: str = ""
+    """h25, 診療部位: letters of the body part table, needed for CT and MRI."""
 
 
 @dataclass(frozen=True, slots=True)
