@@ -22,7 +22,7 @@ from mapping.reference_range import parse_reference_range, range_unit
 from mapping.report import ReferenceRange
 from mapping.roc_fields import written_datetime
 from mapping.rocdate import is_roc_date, roc_date
-from mapping.rules.plan import plan_for
+from mapping.rules.fields import field_check
 from mapping.units import same_unit, unit_key
 from mapping.visit import Visit
 
@@ -134,9 +134,8 @@ def _from_visit(finding: Finding, record: UploadRecord, known: Known) -> Proposa
     if len(values) != 1:
         return None
     value = values.pop()
-    header = {each: field.value for each, field in record.header.items()} | {tag: value}
-    check = plan_for(edition_on(known.on), header).header.checks.get(tag)
-    if check is None or check(value):
+    rule = edition_on(known.on).rule(tag)
+    if rule is None or field_check(rule)(value):
         return None
     return Proposal(Evidence.VISIT, f"visit.{name}", (Change(0, tag, value),))
 

@@ -23,6 +23,7 @@ from broker.states import (
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
 from broker.store.schema import record
+from mapping.corrections import carry_corrections
 from mapping.finding import Finding, Severity
 from mapping.merge import merge_order, withdrawn_numbers
 from mapping.record import UploadRecord, correction_key, record_from_json, record_to_json
@@ -101,6 +102,8 @@ def _store_draft(
         draft = _hold_beside(connection, draft, chain)
     elif previous is not None:
         before = RecordState(previous.state)
+        if previous.corrects_id is not None:
+            draft = _keep_corrections(connection, draft, previous, check)
         frozen = previous.was_accepted or before is RecordState.ACCEPTED
         confirmed_at = previous.confirmed_at if frozen else None
         draft, state = _follow(draft, receipt_id, chain, frozen, check)
@@ -137,6 +140,29 @@ def _store_draft(
     else:
         connection.execute(update(record).where(record.c.id == row_id).values(values))
     return state
+
+
+def _keep_corrections(
+    connection: Connection, draft: Draft, previous: AnyRow, check: CheckRecord
+) -> Draft:
+    """What a person put right stays right when the laboratory says the same once more."""
+    replaced: list[UploadRecord] = []
+    corrects_id = previous.corrects_id
+    while corrects_id is not None:
+        row = connection.execute(
+            select(record.c.body, record.c.corrects_id).where(record.c.id == corrects_id)
+        ).one()
+        replaced.append(record_from_json(json.loads(row.body)))
+        corrects_id = row.corrects_id
+    assert draft.record is not None  # noqa: S101 - by the caller
+    fixed = record_from_json(json.loads(previous.body))
+    told = carry_corrections(draft.record, fixed, replaced)
+    if told == draft.record:
+        return draft
+    # The findings of the checks are made anew for what is carried.
+    gone = set(check(draft.record))
+    findings = tuple(each for each in draft.findings if each not in gone)
+    return replace(draft, record=told, findings=findings)
 
 
 def _hold_beside(connection: Connection, draft: Draft, chain: _Chain) -> Draft:
