@@ -118,6 +118,8 @@ class ResultMessageReader:
 
     def _read_group(self, group: OrderGroup) -> LabReport:
         obr, spm, person = group.obr, group.spm, group.person
+        # Before unusable lines are left out: a group without OBR is named by its first line.
+        place = (obr or group.lines[0].segments[0]).place()
         order = group.orc or group.order_context
         segments: dict[str, Segment | None] = {
             "MSH": self._header,
@@ -135,13 +137,11 @@ class ResultMessageReader:
             patient = read_patient(self._message, segments, self._profile, self._findings)
             self._patients[id(person)] = patient
         if obr is None:
-            first = group.lines[0].segments[0]
-            self._report("hl7-no-obr", first.place())
+            self._report("hl7-no-obr", place)
         declared, inherited = self._statuses(obr)
         observations = self._read_lines(group, inherited, patient.sex)
         if obr is not None and not observations and declared is not ReportStatus.CANCELLED:
             self._report("hl7-no-observation", obr.place())
-        place = obr.place() if obr is not None else group.lines[0].segments[0].place()
         return LabReport(
             patient=patient,
             service=self._codings(obr, 4),

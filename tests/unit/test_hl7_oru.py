@@ -344,3 +344,10 @@ def test_every_finding_has_its_sentences_in_both_languages() -> None:
         for language in ("en", "zh"):
             assert finding.message(language)
             assert finding.remedy(language)
+
+
+def test_a_lone_line_that_cannot_be_used_is_named_and_breaks_nothing() -> None:
+    raw = b"MSH|^~\\&|LIS|LAB|||20260101||ORU^R01|1|P|2.5.1\rOBX||\x00\r"
+    parsed = read_hl7(raw, SourceProfile("lab", charset="ascii"))
+    assert any(finding.place.startswith("OBX") for finding in parsed.findings)
+    assert not any(report.observations for report in parsed.reports)
