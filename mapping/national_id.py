@@ -7,11 +7,14 @@ a letter A to D on permits issued before (內政部移民署, 統一證號編碼
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # The letters in the order of the numbers 10 to 35 that the Ministry of the Interior gave them.
 _NUMBER = {letter: 10 + index for index, letter in enumerate("ABCDEFGHJKLMNPQRSTUVXYWZIO")}
 _WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 1, 1)
 
 
+@lru_cache(maxsize=8192)
 def is_valid_national_id(text: str) -> bool:
     """Whether ``text`` is well formed with a right check digit: citizen or either permit form."""
     if len(text) != 10 or not text.isascii():

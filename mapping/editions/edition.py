@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -24,6 +24,14 @@ class Requirement(StrEnum):
     OPTIONAL = "optional"
 
 
+class Variant(StrEnum):
+    """The two layouts of an upload. Root and tag names are the same; h4 to h8 and h15 onward
+    mean different things (SPEC114 tables 1 and 2)."""
+
+    DAILY = "daily"
+    MONTHLY = "monthly"
+
+
 Case: TypeAlias = tuple[tuple[str, frozenset[str]], ...]
 """Header tags with the values that they must have, all together."""
 
@@ -38,7 +46,8 @@ class FieldRule:
     ``mapping/catalogue``, ``wrong`` the NHI code for a value outside it, ``missing`` the NHI code
     for a required value that is not there. ``dates`` are allowed lengths of a date (5, 7, 11,
     13). ``zero_time``: the time of day may be zeros. ``blank``: cases in which the field must be
-    left out.
+    left out. ``zero``: 0 is a number that may stand here. ``daily``, in the monthly layout, is the
+    tag of the same field in the daily one, ``""`` where that has none.
     """
 
     tag: str
@@ -57,6 +66,8 @@ class FieldRule:
     dates: tuple[int, ...] = ()
     zero_time: bool = False
     blank: tuple[Case, ...] = ()
+    zero: bool = False
+    daily: str = ""
 
     def applies(self, header: Mapping[str, str]) -> bool:
         """Whether ``required`` holds for a record with these header values."""
@@ -65,13 +76,14 @@ class FieldRule:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """An edition of the daily format, its fields in the order of the file."""
+    """An edition of one layout, its fields in the order of the file."""
 
     name: str
     starts_on: date
     document: str
     header: tuple[FieldRule, ...]
     rows: tuple[FieldRule, ...]
+    variant: Variant = Variant.DAILY
 
     def rule(self, tag: str) -> FieldRule | None:
         """The field of that tag, or ``None`` when the edition does not have it."""
@@ -82,22 +94,29 @@ class Edition:
 
 
 @lru_cache(maxsize=64)
-def edition_on(day: date) -> Edition:
+def edition_on(day: date, variant: Variant = Variant.DAILY) -> Edition:
     """The edition in force for an upload on ``day``; days before the first get the first."""
-    started = [edition for edition in editions() if edition.starts_on <= day]
-    return started[-1] if started else editions()[0]
+    known = editions(variant)
+    started = [edition for edition in known if edition.starts_on <= day]
+    return started[-1] if started else known[0]
+
+
+def editions(variant: Variant = Variant.DAILY) -> tuple[Edition, ...]:
+    """All editions of one layout, oldest first."""
+    return tuple(edition for edition in _all_editions() if edition.variant is variant)
 
 
 @cache
-def editions() -> tuple[Edition, ...]:
-    """All editions, oldest first."""
+def _all_editions() -> tuple[Edition, ...]:
     folder = resources.files("mapping") / "editions"
-    loaded = [
-        _edition(tomllib.loads(entry.read_text(encoding="utf-8")))
+    texts = (
+        entry.read_text(encoding="utf-8")
         for entry in folder.iterdir()
         if entry.name.endswith(".toml")
-    ]
-    return tuple(sorted(loaded, key=lambda edition: edition.starts_on))
+    )
+    loaded = {data["name"]: data for data in map(tomllib.loads, texts)}
+    found = (_edition(data, loaded) for data in loaded.values())
+    return tuple(sorted(found, key=lambda edition: edition.starts_on))
 
 
 def in_any_case(cases: tuple[Case, ...], header: Mapping[str, str]) -> bool:
@@ -110,13 +129,33 @@ def _by_tag(edition: Edition) -> dict[str, FieldRule]:
     return {rule.tag: rule for rule in (*edition.header, *edition.rows)}
 
 
-def _edition(data: dict[str, Any]) -> Edition:
+def _edition(data: Mapping[str, Any], all_data: Mapping[str, Any]) -> Edition:
+    header = tuple(map(_field, data["header"]))
+    other = data.get("rows_of")
+    tags = {rule.daily: rule.tag for rule in header if rule.daily}
     return Edition(
         name=data["name"],
         starts_on=data["starts_on"],
         document=data["document"],
-        header=tuple(map(_field, data["header"])),
-        rows=tuple(map(_field, data["row"])),
+        header=header,
+        rows=tuple(_renamed(_field(row), tags) for row in all_data[other]["row"])
+        if other
+        else tuple(map(_field, data["row"])),
+        variant=Variant(data.get("variant", Variant.DAILY)),
+    )
+
+
+def _renamed(rule: FieldRule, tags: Mapping[str, str]) -> FieldRule:
+    """A row rule of the daily layout with the header tags of its conditions in the monthly one."""
+
+    def case(each: Case) -> Case:
+        return tuple((tags[tag], values) for tag, values in each)
+
+    return replace(
+        rule,
+        when=tuple(map(case, rule.when)),
+        blank=tuple(map(case, rule.blank)),
+        narrowed=tuple((case(each), codes) for each, codes in rule.narrowed),
     )
 
 

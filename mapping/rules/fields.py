@@ -60,7 +60,7 @@ def length_problem(actual: int, rule: FieldRule) -> Problem:
 
 def _text_check(rule: FieldRule) -> FieldCheck:
     limit = rule.length
-    forbidden = _SPECIALS if rule.tag in TEXT_TAGS else frozenset()
+    forbidden = _SPECIALS if (rule.daily or rule.tag) in TEXT_TAGS else frozenset()
     all_right = forbidden.isdisjoint
 
     def check(value: str) -> tuple[Problem, ...]:
@@ -153,7 +153,7 @@ def _number_check(rule: FieldRule) -> FieldCheck:
             return (Problem("05"),)
         if len(value) > rule.length:
             return (length_problem(len(value), rule),)
-        return () if value.strip("0") else (Problem("06"),)
+        return () if rule.zero or value.strip("0") else (Problem("06"),)
 
     return check
 

@@ -8,10 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 from mapping.editions.edition import Edition, FieldRule, Requirement, in_any_case
-from mapping.rules.fields import FieldCheck, field_check
+from mapping.rules.fields import FieldCheck, Problem, field_check
+
+_MOST_REMEMBERED = 2048
+_LONGEST_REMEMBERED = 40
+
+
+class RememberedCheck(dict[str, tuple[Problem, ...]]):
+    """The answers of one field check by value: a file repeats its dates, codes, units and names.
+
+    The oldest are forgotten together, long texts never kept.
+    """
+
+    __slots__ = ("_check",)
+
+    def __init__(self, check: FieldCheck) -> None:
+        self._check = check
+
+    def __missing__(self, value: str) -> tuple[Problem, ...]:
+        problems = self._check(value)
+        if len(value) <= _LONGEST_REMEMBERED:
+            if len(self) >= _MOST_REMEMBERED:
+                self.clear()
+            self[value] = problems
+        return problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +42,13 @@ class FieldPlan:
     """One level of the record, header or row.
 
     ``checks`` by tag; ``required`` pairs a tag with the NHI code for its absence; ``expected``
-    and ``blank`` are tags.
+    and ``blank`` are tags; ``wanted`` are the tags of both ``required`` and ``expected``.
     """
 
-    checks: Mapping[str, FieldCheck]
+    checks: Mapping[str, RememberedCheck]
     required: tuple[tuple[str, str], ...]
     expected: tuple[str, ...]
+    wanted: frozenset[str]
     blank: frozenset[str]
 
 
@@ -36,14 +60,25 @@ class RecordPlan:
 
 def plan_for(edition: Edition, header: Mapping[str, str]) -> RecordPlan:
     """The plan for a record with these header values."""
+    deciding, plans = _plans(edition)
     key = tuple(
-        (tag, value) if (value := header.get(tag, "")) in values else (tag, "")
-        for tag, values in _deciding_values(edition)
+        [value if (value := header.get(tag, "")) in values else "" for tag, values in deciding]
     )
-    return _compile(edition, key)
+    plan = plans.get(key)
+    if plan is None:
+        named = {tag: value for (tag, _), value in zip(deciding, key, strict=True)}
+        plan = plans[key] = RecordPlan(_level(edition.header, named), _level(edition.rows, named))
+    return plan
 
 
 @cache
+def _plans(
+    edition: Edition,
+) -> tuple[tuple[tuple[str, frozenset[str]], ...], dict[tuple[str, ...], RecordPlan]]:
+    # Only named values make a key of their own: the plans are as many as their combinations.
+    return _deciding_values(edition), {}
+
+
 def _deciding_values(edition: Edition) -> tuple[tuple[str, frozenset[str]], ...]:
     """The header tags that conditions look at, each with the values that they name."""
     deciding: dict[str, frozenset[str]] = {}
@@ -54,14 +89,8 @@ def _deciding_values(edition: Edition) -> tuple[tuple[str, frozenset[str]], ...]
     return tuple(deciding.items())
 
 
-@lru_cache(maxsize=4096)
-def _compile(edition: Edition, key: tuple[tuple[str, str], ...]) -> RecordPlan:
-    header = dict(key)
-    return RecordPlan(_level(edition.header, header), _level(edition.rows, header))
-
-
 def _level(rules: Iterable[FieldRule], header: Mapping[str, str]) -> FieldPlan:
-    checks: dict[str, FieldCheck] = {}
+    checks: dict[str, RememberedCheck] = {}
     required: list[tuple[str, str]] = []
     expected: list[str] = []
     blank: set[str] = set()
@@ -69,11 +98,17 @@ def _level(rules: Iterable[FieldRule], header: Mapping[str, str]) -> FieldPlan:
         allowed = next(
             (codes for case, codes in rule.narrowed if in_any_case((case,), header)), None
         )
-        checks[rule.tag] = field_check(rule, allowed)
+        checks[rule.tag] = _remembered(rule, allowed)
         if rule.blank and in_any_case(rule.blank, header):
             blank.add(rule.tag)
         elif rule.required in (Requirement.ALWAYS, Requirement.WHEN) and rule.applies(header):
             required.append((rule.tag, rule.missing))
         elif rule.required is Requirement.EXPECTED and rule.applies(header):
             expected.append(rule.tag)
-    return FieldPlan(checks, tuple(required), tuple(expected), frozenset(blank))
+    wanted = frozenset((*(tag for tag, _ in required), *expected))
+    return FieldPlan(checks, tuple(required), tuple(expected), wanted, frozenset(blank))
+
+
+@cache
+def _remembered(rule: FieldRule, allowed: frozenset[str] | None) -> RememberedCheck:
+    return RememberedCheck(field_check(rule, allowed))

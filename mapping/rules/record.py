@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from mapping.catalogue.programmes import has_programme, has_report_template
+from mapping.editions.edition import Variant, edition_on
 from mapping.finding import Finding, Severity
+from mapping.monthly import in_daily_tags, monthly_tag, variant_of_values
 from mapping.record import UploadRecord, plain_values
 from mapping.rocdate import roc_date
 from mapping.rules.claims import claim_findings
 from mapping.rules.context import RuleContext
 from mapping.rules.implants import implant_findings
+from mapping.rules.monthly import claim_key_findings
 from mapping.rules.order import item_findings, item_rules, order_findings
 from mapping.rules.plan import FieldPlan, plan_for
 from mapping.rules.programmes import companion_findings, programme_findings
@@ -20,6 +24,7 @@ from mapping.rules.visit import visit_findings
 
 _HEADER = "hdata"
 _PAST_IN_HEADER = ("h5", "h10", "h11", "h20", "h21")
+_PAST_IN_MONTHLY_HEADER = ("h6", "h10", "h11", "h23", "h24")
 _PAST_IN_ROW = ("r10", "r14")
 _roc_date = lru_cache(maxsize=64)(roc_date)
 
@@ -27,34 +32,54 @@ _roc_date = lru_cache(maxsize=64)(roc_date)
 def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, ...]:
     """What NHI would refuse, and what is worth a look, in the order header, rows, order.
 
-    Findings with an NHI code are errors. ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A
-    field with an empty value counts as absent. Never raises for bad values.
+    Takes records of both layouts and checks each by the edition of its own. Findings with an NHI
+    code are errors. ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A field with an empty value
+    counts as absent. Never raises for bad values.
     """
     findings: list[Finding] = []
     header = plain_values(record.header)
-    plan = plan_for(context.edition, header)
-    order_code = header.get("h15", "")
+    rows = [plain_values(fields) for fields in record.rows]
+    variant = variant_of_values(header)
+    plan = plan_for(edition_on(context.upload_on or context.today, variant), header)
     today = _roc_date(context.today)
+    is_daily = variant is Variant.DAILY
 
     _check_level(header, plan.header, _HEADER, findings)
-    for tag, code in plan.header.required:
-        if tag not in header and (tag != "h16" or context.sealed):
-            findings.append(_missing(code, tag, _HEADER))
-    for tag in plan.header.expected:
-        if tag not in header:
-            findings.append(_expected(tag, _HEADER, 1))
-    for tag in _PAST_IN_HEADER:
+    if not header.keys() >= plan.header.wanted:
+        upload_time = "h16" if is_daily else monthly_tag("h16")
+        for tag, code in plan.header.required:
+            if tag not in header and (tag != upload_time or context.sealed):
+                findings.append(_missing(code, tag, _HEADER))
+        for tag in plan.header.expected:
+            if tag not in header:
+                findings.append(_expected(tag, _HEADER, 1))
+    for tag in _PAST_IN_HEADER if is_daily else _PAST_IN_MONTHLY_HEADER:
         if header.get(tag, "")[:7] > today:
             findings.append(Finding("future-date", tag, _HEADER, header[tag], Severity.WARNING))
-    findings.extend(visit_findings(header, context))
-    findings.extend(order_findings(header, context))
-    if context.claims is not None:
-        findings.extend(claim_findings(header, context.claims))
-    rows = [plain_values(fields) for fields in record.rows]
+    if is_daily:
+        findings.extend(_header_findings(header, context))
+    else:
+        month = header.get("h4", "")
+        findings.extend(claim_key_findings(header))
+        header = in_daily_tags(header)
+        findings.extend(
+            replace(finding, field=monthly_tag(finding.field))
+            for finding in _header_findings(header, context)
+        )
+        header["h4"] = month
+    order_code = header.get("h15", "")
     _check_rows(rows, plan.row, header.get("h1") == "1", order_code, today, findings)
     if header.get("h1") == "4":
         findings.extend(implant_findings(header, rows))
     return tuple(findings)
+
+
+def _header_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[Finding]:
+    """Header values against each other and against lists, by their daily tags."""
+    yield from visit_findings(header, context)
+    yield from order_findings(header, context)
+    if context.claims is not None:
+        yield from claim_findings(header, context.claims)
 
 
 def _check_rows(
@@ -75,14 +100,17 @@ def _check_rows(
     for index, row in enumerate(rows, start=1):
         place = f"rdata[{index}]"
         _check_level(row, plan, place, findings)
-        for tag, code in plan.required:
-            if tag not in row:
-                findings.append(_missing(code, tag, place))
+        complete = row.keys() >= plan.wanted
+        if not complete:
+            for tag, code in plan.required:
+                if tag not in row:
+                    findings.append(_missing(code, tag, place))
         if needs_reference and "r6-1" not in row and "r6-2" not in row:
             findings.append(Finding("14", "r6-1", place))
-        for tag in plan.expected:
-            if tag not in row:
-                absent.setdefault(tag, []).append(index)
+        if not complete:
+            for tag in plan.expected:
+                if tag not in row:
+                    absent.setdefault(tag, []).append(index)
         for tag in _PAST_IN_ROW:
             if tag in row and row[tag][:7] > today:
                 findings.append(Finding("future-date", tag, place, row[tag], Severity.WARNING))
@@ -111,9 +139,9 @@ def _check_level(
         check = checks.get(tag)
         if check is None:
             findings.append(Finding("unknown-field", tag, place, value))
-            continue
-        for code, severity, parameters in check(value):
-            findings.append(Finding(code, tag, place, value, severity, parameters))
+        elif problems := check[value]:
+            for code, severity, parameters in problems:
+                findings.append(Finding(code, tag, place, value, severity, parameters))
     if plan.blank:
         for tag in plan.blank.intersection(values):
             findings.append(Finding("07", tag, place, values[tag]))
