@@ -5,10 +5,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from adapters.hl7.charset import UndecodablePayload
+from adapters.hl7.oru import read_hl7
 from mapping.finding import Severity
 from mapping.moment import Moment, Precision
 from mapping.parsed import Content
-from mapping.profile import Hl7Dialect
+from mapping.profile import Hl7Dialect, SourceProfile
 from mapping.report import Coding, ObservationStatus, ReportStatus
 from tests.hl7_samples import (
     CLINIC,
