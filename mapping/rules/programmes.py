@@ -51,7 +51,11 @@ def programme_findings(order_code: str, row: Mapping[str, str], place: str) -> I
     if unit and item.unit and fold_unit(unit) != fold_unit(item.unit):
         yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING)
     judged = row.get("r4-1", "")
-    if item.kind == "word" and judged and _POSITIVITY_OF_WORD.get(value, judged) != judged:
+    if (
+        item.kind == "word"
+        and judged in ("0", "1")
+        and _POSITIVITY_OF_WORD.get(value, judged) != judged
+    ):
         yield Finding("positivity-differs", "r4-1", place, judged, Severity.WARNING)
 
 

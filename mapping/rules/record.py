@@ -11,7 +11,7 @@ from mapping.editions.edition import Variant, edition_on
 from mapping.finding import Finding, Severity
 from mapping.monthly import in_daily_tags, monthly_tag, variant_of_values
 from mapping.record import UploadRecord, plain_values
-from mapping.rocdate import roc_date
+from mapping.rocdate import is_roc_date, roc_date
 from mapping.rules.claims import claim_findings
 from mapping.rules.context import RuleContext
 from mapping.rules.implants import implant_findings
@@ -54,7 +54,7 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
             if tag not in header:
                 findings.append(_expected(tag, _HEADER, 1))
     for tag in _PAST_IN_HEADER if is_daily else _PAST_IN_MONTHLY_HEADER:
-        if header.get(tag, "")[:7] > today:
+        if header.get(tag, "")[:7] > today and is_roc_date(header[tag][:7]):
             findings.append(Finding("future-date", tag, _HEADER, header[tag], Severity.WARNING))
     if is_daily:
         findings.extend(_header_findings(header, context))
@@ -112,7 +112,7 @@ def _check_rows(
                 if tag not in row:
                     absent.setdefault(tag, []).append(index)
         for tag in _PAST_IN_ROW:
-            if tag in row and row[tag][:7] > today:
+            if tag in row and row[tag][:7] > today and is_roc_date(row[tag][:7]):
                 findings.append(Finding("future-date", tag, place, row[tag], Severity.WARNING))
         if items:
             findings.extend(item_findings(items, row, place))

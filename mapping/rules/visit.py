@@ -22,7 +22,7 @@ def visit_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[
     business and are passed over here.
     """
     month, collected = header.get("h4", ""), header.get("h20", "")
-    if len(month) == 5 and len(collected) >= 7 and month != collected[:5]:
+    if month != collected[:5] and is_roc_date(f"{month}01") and is_roc_date(collected[:7]):
         yield Finding("10", "h4", "hdata", month)
     if "h23" in header or "h24" in header:
         yield from _newborn(header)
@@ -37,8 +37,12 @@ def visit_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[
             if len(code) == 10 and code not in context.institutions:
                 yield Finding("28", tag, "hdata", code)
     national_id = header.get("h9", "")
-    if len(national_id) == 10 and not is_valid_national_id(national_id):
+    if _is_ten_capitals(national_id) and not is_valid_national_id(national_id):
         yield Finding("national-id-checksum", "h9", "hdata", national_id, Severity.WARNING)
+
+
+def _is_ten_capitals(text: str) -> bool:
+    return len(text) == 10 and text.isascii() and text.isalnum() and text == text.upper()
 
 
 def _newborn(header: Mapping[str, str]) -> Iterator[Finding]:
