@@ -137,6 +137,9 @@ EVENTS: Mapping[str, EventRule] = {
     "package.checked": _event(
         "The check report was read.", "package_id stem accepted rejected unread receipt_number"
     ),
+    "records.corrected": _event(
+        "A person put a group of records right.", "receipt_id records ready held"
+    ),
     "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),

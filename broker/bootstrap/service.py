@@ -24,6 +24,7 @@ from adapters.nhi.sandbox_channel import SandboxChannel
 from adapters.ports.credential import CredentialKind
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
+from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.readers import READERS
 from broker.config.settings import InstitutionSettings, Settings, TlsSettings
 from broker.drafting import Drafting
@@ -237,7 +238,7 @@ class Broker:
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
         token = new_token()
-        application.add_routes(control_routes(token, self.replay))
+        application.add_routes(control_routes(token, self.replay, self._hand_work().orders()))
         application.add_subapp(
             "/fhir",
             fhir_application(self.intake, self._authenticate, settings.http.max_body_bytes),
@@ -256,6 +257,17 @@ class Broker:
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
             )
+
+    def _hand_work(self) -> HandWork:
+        return HandWork(
+            self._writer,
+            self.reader,
+            self.intake,
+            self.settings.profiles,
+            self.clock,
+            replay=self.replay,
+            on_ready=self.scheduler.wake,
+        )
 
     def _uploader(self, institution: InstitutionSettings) -> Uploader:
         if (

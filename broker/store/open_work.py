@@ -113,4 +113,10 @@ def kept_reports(connection: Connection) -> Sequence[AnyRow]:
     ).all()
 
 
+def get_receipt(connection: Connection, receipt_id: int) -> AnyRow | None:
+    """One receipt without its bytes; None where there is none."""
+    columns = [column for column in receipt.c if column.name != "raw"]
+    return connection.execute(select(*columns).where(receipt.c.id == receipt_id)).one_or_none()
+
+
 _NOT_SENT = ("profile.", "person:", "assumed:")

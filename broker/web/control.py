@@ -1,4 +1,4 @@
-"""The local control door: what ``labbroker replay`` asks of a running service.
+"""The local control door: what ``replay``, ``verdict`` and ``fix`` ask of a running service.
 
 It takes orders only with the token of ``control.json``, a file of the data folder that the
 service's own user alone can read.
@@ -10,13 +10,19 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from aiohttp import web
 
+from mapping.errors import LabbrokerError, Language
+
 Replay = Callable[[int], Awaitable[bool]]
+Order = Callable[[bytes, Mapping[str, str]], Awaitable[dict[str, Any]]]
+"""``(body, query)`` → what came of it, as plain values. Raises ``LabbrokerError``."""
 
 _FILE = "control.json"
 
@@ -32,17 +38,45 @@ class ControlAddress:
         return f"ControlAddress(port={self.port})"
 
 
-def control_routes(token: str, replay: Replay) -> list[web.RouteDef]:
-    """``POST /control/replay/{id}``: 202, or 404 where there is no such receipt."""
+def control_routes(
+    token: str, replay: Replay, orders: Mapping[str, Order] = MappingProxyType({})
+) -> list[web.RouteDef]:
+    """``POST /control/replay/{id}``: 202, or 404 where there is no such receipt.
+    ``POST /control/{order}``: 200 with what came of it, or 409 with the error as :func:`plain`."""
+
+    def allowed(request: web.Request) -> bool:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), token.encode())
 
     async def replay_receipt(request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), token.encode()):
+        if not allowed(request):
             return web.Response(status=401)
         done = await replay(int(request.match_info["receipt_id"]))
         return web.Response(status=202 if done else 404)
 
-    return [web.post(r"/control/replay/{receipt_id:\d{1,12}}", replay_receipt)]
+    async def obey(request: web.Request) -> web.Response:
+        if not allowed(request):
+            return web.Response(status=401)
+        order = orders.get(request.match_info["order"])
+        if order is None:
+            return web.Response(status=404)
+        try:
+            return web.json_response(await order(await request.read(), request.query))
+        except LabbrokerError as error:
+            return web.json_response(plain(error), status=409)
+
+    return [
+        web.post(r"/control/replay/{receipt_id:\d{1,12}}", replay_receipt),
+        web.post(r"/control/{order:[a-z-]{1,30}}", obey),
+    ]
+
+
+def plain(error: LabbrokerError) -> dict[str, Any]:
+    """An error as JSON: ``{"code", "en": [sentence, remedy], "zh": [sentence, remedy]}``."""
+    languages: tuple[Language, ...] = ("en", "zh")
+    return {"code": error.code} | {
+        language: [error.sentence(language), error.remedy(language)] for language in languages
+    }
 
 
 def new_token() -> str:

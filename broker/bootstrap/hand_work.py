@@ -1,0 +1,96 @@
+"""What a person at this machine asks of the running service: take a check report, fix a group."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine
+
+from adapters.ports.intake import Door, Intake, Media, Payload
+from broker.corrections import FixRequest, apply_part, outcome_json, parts_of, plan_fix
+from broker.logs import log_event
+from broker.store.corrections import CorrectionCounts
+from broker.store.engine import open_snapshot
+from broker.store.writer import Writer
+from broker.web.control import Order
+from mapping.profile import SourceProfile
+
+_log = logging.getLogger(__name__)
+
+
+class HandWork:
+    """``replay`` reads a receipt again; ``on_ready`` wakes the scheduler."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Engine,
+        intake: Intake,
+        profiles: Mapping[str, SourceProfile],
+        clock: Callable[[], datetime],
+        *,
+        replay: Callable[[int], Awaitable[bool]],
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._intake = intake
+        self._profiles = profiles
+        self._clock = clock
+        self._replay = replay
+        self._on_ready = on_ready
+        # Two people fixing the same group at once would plan on what the other changes.
+        self._one_at_a_time = asyncio.Lock()
+
+    def orders(self) -> Mapping[str, Order]:
+        """The orders of the control door by their names."""
+        return {"check-report": self._take_report, "fix": self._fix}
+
+    async def _take_report(self, raw: bytes, query: Mapping[str, str]) -> dict[str, Any]:
+        """Store an opened check report; the pipeline applies it. The same bytes again are read
+        again: meanwhile their package may be known."""
+        name = query.get("name", "")
+        payload = Payload("", Door.COMMAND, Media.CHECK_REPORT, raw, name=name)
+        accepted = await self._intake.receive(payload)
+        if accepted.duplicate:
+            await self._replay(accepted.receipt_id)
+        return {"receipt_id": accepted.receipt_id}
+
+    async def _fix(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        request = FixRequest(**json.loads(raw))
+        async with self._one_at_a_time:
+            return await self.fix(request)
+
+    async def fix(self, request: FixRequest) -> dict[str, Any]:
+        """Plan, keep what was asked for as a receipt, then apply it part by part."""
+        now = self._clock()
+
+        def look() -> Any:
+            with open_snapshot(self._reader) as connection:
+                return plan_fix(connection, self._profiles, request, now)
+
+        plan = await asyncio.to_thread(look)
+        receipt = await self._intake.receive(plan.payload(now))
+        counts = CorrectionCounts()
+        for part in parts_of(plan):
+            counts = counts.plus(
+                await self._writer.write(
+                    lambda c, part=part: apply_part(c, receipt.receipt_id, plan, part, now)  # type: ignore[misc]
+                )
+            )
+        log_event(
+            _log,
+            "records.corrected",
+            receipt_id=receipt.receipt_id,
+            records=len(plan.corrections),
+            ready=counts.ready,
+            held=counts.held,
+        )
+        if counts.ready:
+            self._on_ready()
+        return outcome_json(plan, counts)

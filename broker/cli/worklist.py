@@ -1,0 +1,151 @@
+"""``labbroker worklist``: what waits for a person, one entry for each cause."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from broker.config import load_settings
+from broker.store.engine import open_reader
+from broker.store.open_work import kept_reports
+from broker.worklist import open_causes
+from mapping.causes import Cause, Fault
+from mapping.errors import Language
+from mapping.moment import TAIPEI
+from mapping.proposals import Proposal
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+_EVIDENCE = {
+    "visit": ("the clinic's card data", "診所健保卡資料"),
+    "official-list": ("the official list of order codes", "公告醫令清單"),
+    "collection-time": ("the collection time", "採檢時間"),
+    "profile": ("the source's default", "來源設定的預設值"),
+    "earlier-range": ("what this laboratory sent before", "該檢驗所先前資料"),
+    "code-link": ("another source's link of the same code", "其他來源的相同代碼對應"),
+    "sealing": ("given anew at sealing", "重新封裝時產生"),
+}
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("worklist", description="Say what waits for a person.")
+    parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; raises ``StoreMissing`` where no service ever ran."""
+    settings = load_settings(arguments.config, os.environ)
+    today = datetime.now(UTC).astimezone(TAIPEI).date()
+    reader = open_reader(settings.data_dir)
+    try:
+        with reader.connect() as connection:
+            causes = open_causes(connection, settings.profiles, today)
+            reports = [
+                {
+                    "receipt_id": row.id,
+                    "name": row.name,
+                    "received_at": row.received_at.isoformat(),
+                    "error_code": row.error_code,
+                    "error_text": row.error_text,
+                }
+                for row in kept_reports(connection)
+            ]
+    finally:
+        reader.dispose()
+    language: Language = arguments.language
+    if arguments.json:
+        told = {
+            "groups": [cause_json(cause, language) for cause in causes],
+            "check_reports": reports,
+        }
+        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        return 0
+    sys.stdout.write("".join(_text(cause, language) for cause in causes))
+    for report in reports:
+        head = "未套用的檢核報告" if language == "zh" else "check report not applied"
+        sys.stdout.write(f"{head} #{report['receipt_id']} {report['name']}\n")
+        sys.stdout.write(f"  {report['error_text']}\n")
+    if not causes and not reports:
+        sys.stdout.write("沒有待處理事項\n" if language == "zh" else "Nothing waits.\n")
+    return 0
+
+
+def cause_json(cause: Cause, language: Language) -> dict[str, Any]:
+    """One group as plain values."""
+    finding = cause.first.finding
+    return {
+        "group": cause.group_id,
+        "code": finding.code,
+        "field": finding.field,
+        "lab": cause.first.lab_code,
+        "subject": cause.first.subject,
+        "count": len(cause.record_ids),
+        "due_at": cause.due_at.isoformat() if cause.due_at else None,
+        "message": finding.message(language),
+        "remedy": finding.remedy(language),
+        "proposed": len({fault.record_id for fault in cause.proposed}),
+        "records": list(cause.record_ids),
+        "examples": [_example(fault) for fault in cause.examples],
+    }
+
+
+def _example(fault: Fault) -> dict[str, Any]:
+    return {
+        "record": fault.record_id,
+        "place": fault.place,
+        "at": fault.finding.place,
+        "value": fault.finding.value,
+        "proposal": _proposal(fault.proposal),
+    }
+
+
+def _proposal(proposal: Proposal | None) -> dict[str, Any] | None:
+    if proposal is None:
+        return None
+    return {
+        "evidence": proposal.evidence.value,
+        "source": proposal.source,
+        "may_be_accepted": proposal.may_be_accepted,
+        "changes": [[change.row, change.tag, change.value] for change in proposal.changes],
+    }
+
+
+def _text(cause: Cause, language: Language) -> str:
+    chinese = language == "zh"
+    finding = cause.first.finding
+    due = f"{cause.due_at.astimezone(TAIPEI):%m-%d %H:%M}" if cause.due_at else "-"
+    count = len(cause.record_ids)
+    counted = f"{count} 筆" if chinese else f"{count} record{'s' if count > 1 else ''}"
+    until = "期限" if chinese else "due"
+    lines = [
+        f"{cause.group_id}  {counted}  {until} {due}  {finding.code} {finding.field} "
+        f"{cause.first.subject} {cause.first.lab_code}".rstrip(),
+        f"  {finding.message(language)}",
+        f"  {finding.remedy(language)}",
+    ]
+    if count > 1:
+        places = ", ".join(f"#{each.record_id} {each.place}".strip() for each in cause.examples)
+        lines.append(f"  {'例' if chinese else 'for example'}: {places}")
+    proposed = cause.proposed
+    if proposed and proposed[0].proposal is not None:
+        lines.append(_proposal_text(cause, proposed[0].proposal, chinese))
+    return "\n".join(lines) + "\n"
+
+
+def _proposal_text(cause: Cause, proposal: Proposal, chinese: bool) -> str:
+    changes = ", ".join(f"{each.tag}={each.value}" for each in proposal.changes)
+    what = changes or ("原樣重送" if chinese else "send again as it is")
+    why = _EVIDENCE[proposal.evidence.value][chinese]
+    many = len({fault.record_id for fault in cause.proposed})
+    line = f"  {'建議' if chinese else 'proposal'}: {what} ({why}: {proposal.source}; "
+    line += f"{many}/{len(cause.record_ids)})"
+    if proposal.may_be_accepted:
+        return f"{line}\n    labbroker fix {cause.group_id} --accept"
+    return line
