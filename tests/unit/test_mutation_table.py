@@ -2,9 +2,9 @@
 
 ``tests/golden/mutations.csv``: ``file`` is the golden file that is changed, ``place`` and
 ``field`` say where, ``value`` is written there (empty: the field is left out; ``血×101``: so many
-of the same; ``U+0007``: that character), ``found`` lists what is found then and was not before
-(``code``, or ``field:code`` and ``place/field:code`` where it is not the changed field),
-``lists`` is the list that the operator imported for the check.
+of the same; ``U+0007`` stands for that character), ``found`` lists what is found then and was
+not before (``code``, or ``field:code`` and ``place/field:code`` where it is not the changed
+field), ``lists`` is the list that the operator imported for the check.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def golden(name: str) -> UploadRecord:
 def spelled(value: str) -> str:
     if match := _REPEATED.fullmatch(value):
         return match.group(1) * int(match.group(2))
-    if match := _CHARACTER.fullmatch(value):
-        return chr(int(match.group(1), 16))
-    return value
+    return _CHARACTER.sub(lambda match: chr(int(match.group(1), 16)), value)
 
 
 def changed(record: UploadRecord, place: str, tag: str, value: str) -> UploadRecord:
