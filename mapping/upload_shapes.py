@@ -92,5 +92,5 @@ class _LevelShapes:
 
 def _values(tags: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
     if "" in values:
-        return {tag: value for tag, value in zip(tags, values, strict=True) if value}
-    return dict(zip(tags, values, strict=True))
+        return {tag: value for tag, value in zip(tags, values, strict=False) if value}
+    return dict(zip(tags, values, strict=False))

@@ -7,14 +7,17 @@ mode, some order codes); records that agree in these share one plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from operator import getitem
+from typing import NamedTuple
 
 from mapping.editions.edition import Edition, FieldRule, Requirement, in_any_case
 from mapping.rules.fields import FieldCheck, Problem, field_check
 
 _MOST_REMEMBERED = 2048
 _LONGEST_REMEMBERED = 40
+_MOST_SHAPES = 512
 
 
 class RememberedCheck(dict[str, tuple[Problem, ...]]):
@@ -37,6 +40,21 @@ class RememberedCheck(dict[str, tuple[Problem, ...]]):
         return problems
 
 
+class LevelShape(NamedTuple):
+    """What is known of a level from its tags alone.
+
+    ``checks`` in the order of the tags, ``None`` when a tag may not be there; ``complete``: no
+    required and no expected field is missing.
+    """
+
+    checks: tuple[RememberedCheck, ...] | None
+    complete: bool
+
+    def is_clean(self, values: Iterable[str]) -> bool:
+        """Whether every value passes; ``values`` in the order of the tags."""
+        return self.checks is not None and not any(map(getitem, self.checks, values))
+
+
 @dataclass(frozen=True, slots=True)
 class FieldPlan:
     """One level of the record, header or row.
@@ -50,6 +68,19 @@ class FieldPlan:
     expected: tuple[str, ...]
     wanted: frozenset[str]
     blank: frozenset[str]
+    shapes: dict[tuple[str, ...], LevelShape] = field(default_factory=dict)
+
+    def shape_of(self, values: Mapping[str, str]) -> LevelShape:
+        """What the tags of ``values`` alone say; worked out once for each order of tags."""
+        tags = tuple(values)
+        shape = self.shapes.get(tags)
+        if shape is None:
+            if len(self.shapes) >= _MOST_SHAPES:
+                self.shapes.clear()
+            may_be = self.checks.keys() - self.blank >= set(tags)
+            checks = tuple(self.checks[tag] for tag in tags) if may_be else None
+            shape = self.shapes[tags] = LevelShape(checks, self.wanted.issubset(tags))
+        return shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -44,8 +44,10 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     today = _roc_date(context.today)
     is_daily = variant is Variant.DAILY
 
-    _check_level(header, plan.header, _HEADER, findings)
-    if not header.keys() >= plan.header.wanted:
+    shape = plan.header.shape_of(header)
+    if not shape.is_clean(header.values()):
+        _check_level(header, plan.header, _HEADER, findings)
+    if not shape.complete:
         upload_time = "h16" if is_daily else monthly_tag("h16")
         for tag, code in plan.header.required:
             if tag not in header and (tag != upload_time or context.sealed):
@@ -74,12 +76,12 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     return tuple(findings)
 
 
-def _header_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[Finding]:
+def _header_findings(header: Mapping[str, str], context: RuleContext) -> list[Finding]:
     """Header values against each other and against lists, by their daily tags."""
-    yield from visit_findings(header, context)
-    yield from order_findings(header, context)
+    findings = [*visit_findings(header, context), *order_findings(header, context)]
     if context.claims is not None:
-        yield from claim_findings(header, context.claims)
+        findings.extend(claim_findings(header, context.claims))
+    return findings
 
 
 def _check_rows(
@@ -99,15 +101,16 @@ def _check_rows(
     absent: dict[str, list[int]] = {}
     for index, row in enumerate(rows, start=1):
         place = f"rdata[{index}]"
-        _check_level(row, plan, place, findings)
-        complete = row.keys() >= plan.wanted
-        if not complete:
+        shape = plan.shape_of(row)
+        if not shape.is_clean(row.values()):
+            _check_level(row, plan, place, findings)
+        if not shape.complete:
             for tag, code in plan.required:
                 if tag not in row:
                     findings.append(_missing(code, tag, place))
         if needs_reference and "r6-1" not in row and "r6-2" not in row:
             findings.append(Finding("14", "r6-1", place))
-        if not complete:
+        if not shape.complete:
             for tag in plan.expected:
                 if tag not in row:
                     absent.setdefault(tag, []).append(index)
