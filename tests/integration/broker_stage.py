@@ -15,6 +15,7 @@ from sqlalchemy import Engine, select, update
 from adapters.folder.formats.ic_card_writer import write_ic_card
 from adapters.ports.intake import Accepted, Door, Media, Payload
 from broker.bootstrap.readers import READERS
+from broker.check_reports import CheckReports
 from broker.demo.people import CLINIC, LAB, visits
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
@@ -91,6 +92,7 @@ async def open_stage(
     folder: Path,
     profile: SourceProfile = PROFILE,
     agreements: tuple[Agreement, ...] = (AGREEMENT,),
+    check_reports: CheckReports | None = None,
 ) -> AsyncIterator[Stage]:
     """A stage on a store in ``folder``."""
     writer = Writer(open_writer(folder), asyncio.get_running_loop())
@@ -109,6 +111,7 @@ async def open_stage(
         Drafting(agreements, frozenset({CLINIC})),
         clock,
         lambda: None,
+        check_reports=check_reports,
     )
     stage = Stage(folder, writer, reader, intake, pipeline)
     try:
