@@ -35,10 +35,15 @@ from mapping.package_name import package_stem
 from mapping.record import UploadRecord
 from mapping.rules import RuleContext, check_package, check_record
 from mapping.upload_errors import PackageDiffers, UnwritableRecord
+from mapping.upload_xml import ENVELOPE_BYTES, LARGEST_FILE, record_bytes
 
 
 class Sealer:
-    """Seals packages into ``folder``. ``clock`` gives aware UTC."""
+    """Seals packages into ``folder``. ``clock`` gives aware UTC.
+
+    A package has at most ``max_records`` records and its XML at most ``max_bytes`` bytes; what
+    does not fit stays ready for the next one.
+    """
 
     def __init__(
         self,
@@ -47,12 +52,14 @@ class Sealer:
         folder: Path,
         clock: Callable[[], datetime],
         max_records: int,
+        max_bytes: int = LARGEST_FILE,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._folder = folder
         self._clock = clock
         self._max_records = max_records
+        self._max_bytes = max_bytes
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def seal(self, institution_code: str) -> int | None:
@@ -86,7 +93,8 @@ class Sealer:
                 for record in load_records(connection, wanted):
                     yield stamp_upload_time(record, now)
 
-            refused = _last_gate(stamped(ids), stem, upload_on)
+            refused, fitting = _last_gate(stamped(ids), stem, upload_on, self._max_bytes)
+            ids = ids[:fitting]
             held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
             sealed = [each for index, each in enumerate(ids, start=1) if index not in refused]
             digest = ""
@@ -115,25 +123,47 @@ class Sealer:
 
 
 def _last_gate(
-    records: Iterator[UploadRecord], stem: str, upload_on: date
-) -> dict[int, list[Finding]]:
+    records: Iterator[UploadRecord], stem: str, upload_on: date, max_bytes: int
+) -> tuple[dict[int, list[Finding]], int]:
     """What must not leave after all, by its number in the package: the rules as of the upload
-    date, and what only shows when the records lie side by side (codes 22 and 25)."""
+    date, and what only shows when the records lie side by side (codes 22 and 25). And how many
+    of the records, from the first, fit into ``max_bytes``."""
     context = RuleContext(today=upload_on, upload_on=upload_on, sealed=True)
     refused: dict[int, list[Finding]] = {}
+    fitting = 0
 
     def checked() -> Iterator[UploadRecord]:
+        nonlocal fitting
+        size = ENVELOPE_BYTES
         for index, record in enumerate(records, start=1):
             for finding in check_record(record, context):
                 if finding.severity is Severity.ERROR:
                     refused.setdefault(index, []).append(finding)
+            if index not in refused:
+                own_size = _written_size(record, context)
+                if ENVELOPE_BYTES + own_size > max_bytes:
+                    limit = (("limit", str(max_bytes)),)
+                    refused[index] = [Finding("record-too-large", place="hdata", parameters=limit)]
+                elif size + own_size > max_bytes:
+                    return
+                else:
+                    size += own_size
+            fitting = index
             yield record
 
     for finding in check_package(checked(), stem, context):
         number = _record_number(finding.place)
         if finding.severity is Severity.ERROR and number:
             refused.setdefault(number, []).append(finding)
-    return refused
+    return refused, fitting
+
+
+def _written_size(record: UploadRecord, context: RuleContext) -> int:
+    try:
+        return record_bytes(record, context.edition)
+    except UnwritableRecord:
+        # The writer will refuse it, with its place.
+        return 0
 
 
 def _record_number(place: str) -> int:

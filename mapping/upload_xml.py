@@ -27,6 +27,9 @@ from mapping.upload_tree import Start, read_tree
 
 LARGEST_FILE = 1 << 30
 LARGEST_RECORD = 16 << 20
+_HEAD = b'<?xml version="1.0" encoding="Big5"?>\r\n<patient>\r\n'
+_FOOT = b"</patient>\r\n"
+ENVELOPE_BYTES = len(_HEAD) + len(_FOOT)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _OPENING = re.compile(r"[ \t\n]*<patient>")
 _CLOSING = re.compile(r"[ \t\n]*</patient>[ \t\n]*")
@@ -40,12 +43,18 @@ def write_upload(records: Iterable[UploadRecord], out: BinaryIO, edition: Editio
     character without a CP950 code; nothing is ever replaced. What was written so far is then
     worthless.
     """
-    out.write(b'<?xml version="1.0" encoding="Big5"?>\r\n<patient>\r\n')
+    out.write(_HEAD)
     count = 0
     for count, record in enumerate(records, start=1):
         out.write(_record_bytes(record, edition, count))
-    out.write(b"</patient>\r\n")
+    out.write(_FOOT)
     return count
+
+
+def record_bytes(record: UploadRecord, edition: Edition) -> int:
+    """How many bytes :func:`write_upload` writes for one record, beside ``ENVELOPE_BYTES`` for
+    the file. Raises :class:`~mapping.upload_errors.UnwritableRecord`."""
+    return len(_record_bytes(record, edition, 1))
 
 
 def read_upload(

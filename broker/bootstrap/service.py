@@ -165,6 +165,7 @@ class Broker:
             settings.data_dir / "packages",
             self.clock,
             schedule.max_records_per_package,
+            schedule.max_package_bytes,
         )
         submission = Submission(
             self._writer,

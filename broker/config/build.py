@@ -49,6 +49,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
             verdict_poll_seconds=schedule["verdict_poll_seconds"],
             settle_seconds=schedule["settle_seconds"],
             max_records_per_package=schedule["max_records_per_package"],
+            max_package_bytes=schedule["max_package_bytes"],
         ),
         logging=LoggingSettings(logging["level"], logging["file"]),
         file=file,

@@ -419,6 +419,14 @@ _SCHEDULE = Section(
             least=1,
             most=1_000_000,
         ),
+        Key(
+            "max_package_bytes",
+            Kind.INTEGER,
+            32 * 1024 * 1024,
+            "Bytes of the XML in one package at most; what does not fit goes into the next one.",
+            least=64 * 1024,
+            most=1024 * 1024 * 1024,
+        ),
     ),
 )
 

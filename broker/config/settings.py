@@ -97,6 +97,7 @@ class ScheduleSettings:
     verdict_poll_seconds: float
     settle_seconds: float
     max_records_per_package: int
+    max_package_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
