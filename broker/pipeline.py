@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -28,7 +28,7 @@ from broker.store.rows import AnyRow
 from broker.store.visits import find_visits, store_visits
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
-from mapping.finding import Finding
+from mapping.finding import Finding, Severity
 from mapping.moment import TAIPEI
 from mapping.parsed import Content, ParsedPayload, Reader
 from mapping.profile import SourceProfile
@@ -204,7 +204,11 @@ class Pipeline:
     ) -> _Work:
         drafts: list[Draft] = []
         if parsed.content is Content.REPORTS:
-            withheld = tuple(f for f in parsed.findings if f.code in _WITHHOLDS)
+            withheld = tuple(
+                replace(finding, severity=Severity.ERROR)
+                for finding in parsed.findings
+                if finding.code in _WITHHOLDS
+            )
             drafts = self._drafting.drafts(
                 parsed.reports,
                 profile,

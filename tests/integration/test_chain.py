@@ -267,3 +267,14 @@ async def test_a_training_message_is_never_uploaded(tmp_path: Path) -> None:
         await stage.receive(raw)
         assert stage.states() == ["held:invalid"]
         assert "hl7-not-production" in stage.records()[0].findings
+
+
+async def test_a_training_message_never_corrects_a_real_result(tmp_path: Path) -> None:
+    line = Line("CREA", "Creatinine", "NM", "9.9", "mg/dL", "0.6-1.3")
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(creatinine("1", "0.9"))
+        await accept(stage, stage.records()[0].id)
+        raw = oru("2", TWO, "CREA", "N100001", (line,), TIMES, status="C", processing="T")
+        await stage.receive(raw)
+        assert stage.states() == ["accepted", "held:invalid"]
