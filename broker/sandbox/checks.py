@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from broker.sandbox.calendar import is_moment, parse_day
+from broker.sandbox.implants import implant_faults
+from broker.sandbox.programmes import programme_faults
 from broker.sandbox.settings import SandboxSettings
 from broker.sandbox.tables import (
     TEXT_FIELDS,
@@ -48,6 +50,9 @@ def check_document(
         seen.add(order.key)
         for index, row in enumerate(order.rows, start=1):
             faults.extend(_row(index, row, order.header))
+        if order.header.get("h1") == "4":
+            month = order.header.get("h4", "")
+            faults.extend(Fault(*found) for found in implant_faults(order.rows, month))
         answer.append(_once(faults))
     return answer
 
@@ -124,6 +129,8 @@ def _row(index: int, row: dict[str, str], header: dict[str, str]) -> Iterator[Fa
     judged = row.get("r4-1", "")
     if code in _POSITIVITY and not judged:
         yield Fault(index, "r4-1", "03")
+    for tag, fault in programme_faults(code, row):
+        yield Fault(index, tag, fault)
     if code in _STRICT_POSITIVITY and judged in ("U", "X"):
         yield Fault(index, "r4-1", "03")
 

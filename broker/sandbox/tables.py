@@ -26,6 +26,16 @@ class FieldForm:
     wrong: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProgrammeValue:
+    """In row ``row`` (r1, or ``*``) field ``tag`` must match ``pattern``, else ``code``."""
+
+    row: str
+    tag: str
+    code: str
+    pattern: str
+
+
 @cache
 def field_forms() -> dict[str, FieldForm]:
     """All fields by tag, in the order of the document."""
@@ -56,6 +66,17 @@ def code_values() -> dict[str, frozenset[str]]:
 def report_types() -> dict[str, str]:
     """Report type (h1) by order code."""
     return {row["order_code"]: row["report_type"] for row in _rows("order_codes.csv")}
+
+
+@cache
+def programme_values() -> dict[str, tuple[ProgrammeValue, ...]]:
+    """The forms of rows that special programmes fix, by order code, in the order of the file."""
+    forms: dict[str, list[ProgrammeValue]] = {}
+    for row in _rows("programme_values.csv"):
+        form = ProgrammeValue(row["row"], row["field"], row["code"], row["pattern"])
+        for code in row["order_codes"].split("|"):
+            forms.setdefault(code, []).append(form)
+    return {code: tuple(found) for code, found in forms.items()}
 
 
 @cache

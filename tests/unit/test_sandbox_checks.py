@@ -10,7 +10,13 @@ import pytest
 from broker.sandbox.calendar import is_moment, parse_day
 from broker.sandbox.checks import Fault, check_document
 from broker.sandbox.settings import SandboxSettings
-from broker.sandbox.tables import check_texts, code_values, field_forms, report_types
+from broker.sandbox.tables import (
+    check_texts,
+    code_values,
+    field_forms,
+    programme_values,
+    report_types,
+)
 from broker.sandbox.upload_document import UploadedOrder, read_document
 from tests.gateway_samples import INSTITUTION, document, header, row, upload_day
 
@@ -140,10 +146,68 @@ def test_image_and_pathology_reports_need_their_own_texts() -> None:
     assert faults_of(header(h1="2", h15="18001C"), {"r1": "1", "r7": "正常"}) == []
 
 
+IMPLANT = {"h1": "4", "h15": "64164B", "h22": ""}
+KNEE = (
+    {"r1": "1", "r2": "BH", "r4": "167.5", "r5": "cm"},
+    {"r1": "2", "r2": "BW", "r4": "70.25", "r5": "kg"},
+    {"r1": "3", "r2": "ASA", "r4": "2"},
+    {"r1": "4", "r2": "Surgical Approach", "r3": "R11", "r4": "7115-000599067T7W78"},
+)
+
+
+def test_a_whole_implant_order_has_no_fault() -> None:
+    assert faults_of(header(**IMPLANT), *KNEE) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "tag", "code"),
+    [
+        (1, {"r4": "167.53"}, "r4", "09"),
+        (1, {"r4": "0"}, "r4", "06"),
+        (2, {"r4": "70kg"}, "r4", "05"),
+        (2, {"r5": ""}, "r5", "01"),
+        (3, {"r4": "6"}, "r4", "08"),
+        (3, {"r5": "無"}, "r5", "07"),
+        (4, {"r3": "X11"}, "r3", "03"),
+        (4, {"r3": "R1"}, "r3", "01"),
+        (4, {"r4": "(01)04712345678901(17)990630(10)L"}, "r4", "A2"),
+        (4, {"r4": "(01)04712345678900(17)991330(10)L"}, "r4", "A4"),
+        (4, {"r4": "+H124ABC1234561/28181LOT7BF"}, "r4", "B7"),
+        (4, {"r4": "99-9999999"}, "r4", "C3"),
+        (4, {"r4": "7115-000599067T7W78;"}, "r4", "D1"),
+        (4, {"r4": ";".join(["7115-000599067T7W78"] * 21)}, "r4", "D2"),
+    ],
+)
+def test_a_fault_of_an_implant_row_is_named(
+    place: int, changes: dict[str, str], tag: str, code: str
+) -> None:
+    rows = [dict(row) for row in KNEE]
+    rows[place - 1] = {key: value for key, value in (rows[place - 1] | changes).items() if value}
+    rows[place - 1] = dict(sorted(rows[place - 1].items()))
+    assert faults_of(header(**IMPLANT), *rows) == [(place, tag, code)]
+
+
+def test_an_implant_order_without_all_rows_is_not_whole() -> None:
+    assert faults_of(header(**IMPLANT), *KNEE[:3]) == [(0, "r1", "D3")]
+
+
+def test_rows_of_special_programmes_are_held_to_their_tables() -> None:
+    pressure = {"r1": "1", "r2": "收縮壓", "r4": "128", "r5": "mmHg", "r6-1": "90"}
+    head = header(h15="Y00006")
+    assert faults_of(head, pressure) == []
+    assert faults_of(head, pressure | {"r4": "128.5"}) == [(1, "r4", "09")]
+    assert faults_of(head, pressure | {"r1": "3"}) == [(1, "r1", "08")]
+    eye = header(h1="2", h15="23501C")
+    assert faults_of(eye, {"r1": "101", "r7": "2"}) == []
+    assert faults_of(eye, {"r1": "101", "r7": "2", "r8-2": "x"}) == [(1, "r8-2", "07")]
+
+
 def test_every_code_that_can_be_given_has_its_printed_text() -> None:
     used = {form.missing for form in field_forms().values()}
     used |= {form.wrong for form in field_forms().values()}
+    used |= {form.code for forms in programme_values().values() for form in forms}
     assert used - {""} <= set(check_texts())
+    assert set(programme_values()) <= set(report_types())
     assert len(report_types()) == 738
     assert set(code_values()) <= set(field_forms())
 
