@@ -26,6 +26,8 @@ class Order:
     upload_opted_out: bool = False
     body_parts: str = ""
     """h25, 診療部位: letters of the body part table, needed for CT and MRI."""
+    cancelled: bool = False
+    """The clinic took the order line back (A72 C of format 1.0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +62,5 @@ class Visit:
     """h29, M16."""
     orders: tuple[Order, ...] = ()
     place: str = ""
+    cancelled: bool = False
+    """The clinic took the card event back (a later event ZA or ZB, SPEC114 p. 4)."""
