@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import stat
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -13,40 +12,22 @@ from typing import TYPE_CHECKING
 
 from adapters.ports.intake import Media
 from broker.bootstrap.readers import READERS
-from broker.cli.check_json import check_as_json
+from broker.cli.check_json import check_as_json, finding_as_json, summary_as_json
 from broker.cli.check_text import check_as_text
 from broker.cli.file_check import check_file
+from broker.cli.local_file import open_file, read_file
 from broker.cli.record_preview import PreviewContext
 from broker.config import load_settings
-from mapping.errors import LabbrokerError, UnreadablePayload
+from mapping.errors import LabbrokerError, Language
+from mapping.finding import Finding
 from mapping.profile import Agreement, SourceProfile
 from mapping.visit import Visit
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
 
-LARGEST_FILE = 64 * 1024 * 1024
-
-
-class NotAFile(UnreadablePayload):
-    code = "not-a-file"
-    en = ("{place} is {what}, not a file.", "{remedy_en}")
-    zh = ("{place} 是{what_zh}，不是檔案。", "{remedy_zh}")
-
-
-class FileNotReadable(UnreadablePayload):
-    code = "file-not-readable"
-    en = ("{place} cannot be opened ({reason}).", "Check the name and your right to read it.")
-    zh = ("無法開啟 {place}（{reason}）。", "請確認檔名與讀取權限。")
-
-
-class FileTooLarge(UnreadablePayload):
-    code = "file-too-large"
-    en = (
-        "{place} is larger than {limit} MiB.",
-        "A payload of that size is none: split the file, or check that it is the right one.",
-    )
-    zh = ("{place} 超過 {limit} MiB。", "請分割檔案，或確認是否為正確的檔案。")
+_TEXT_LIMIT = 50
+_JSON_LIMIT = 1000
 
 
 class NoSuchSource(LabbrokerError):
@@ -62,7 +43,18 @@ def add_parser(subparsers: Subparsers) -> None:
         "of them, and everything that is wrong. Exit code 0 clean, 1 findings, 2 unreadable.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="files to check; - reads stdin")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one JSON object a line for each file")
+    shape.add_argument(
+        "--jsonl", action="store_true", help="one JSON object a line for each finding, as found"
+    )
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="of an NHI upload show the first N records and findings "
+        f"({_TEXT_LIMIT}, with --json {_JSON_LIMIT}); all are counted",
+    )
     parser.add_argument("--recursive", action="store_true", help="go into folders")
     parser.add_argument("--strict", action="store_true", help="also check HL7 v2 conformance")
     parser.add_argument("--visits", type=Path, help="IC-card upload file with the visits")
@@ -73,13 +65,33 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """The worst of the files' exit codes."""
     context = _context(arguments)
+    language: Language = arguments.language
+    limit = arguments.limit
+    if limit is None:
+        limit = _JSON_LIMIT if arguments.json else 0 if arguments.jsonl else _TEXT_LIMIT
     code = 0
     for name in _expanded(arguments.files, arguments.recursive):
-        result = check_file(name, partial(_read, name), context, arguments.strict)
-        show = check_as_json(result, arguments.language) + "\n" if arguments.json else ""
-        sys.stdout.write(show or check_as_text(result, arguments.language))
+        tell = partial(_write_finding, name, language) if arguments.jsonl else None
+        load = partial(open_file, name)
+        result = check_file(name, load, context, arguments.strict, limit, tell)
+        if arguments.json:
+            sys.stdout.write(check_as_json(result, language) + "\n")
+        elif arguments.jsonl:
+            sys.stdout.write(summary_as_json(result, language) + "\n")
+        else:
+            sys.stdout.write(check_as_text(result, language))
         code = max(code, result.exit_code)
     return code
+
+
+def _write_finding(name: str, language: Language, finding: Finding) -> None:
+    sys.stdout.write(finding_as_json(name, finding, language) + "\n")
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError("a number of 0 or more")
+    return int(text)
 
 
 def _context(arguments: argparse.Namespace) -> PreviewContext:
@@ -94,7 +106,7 @@ def _context(arguments: argparse.Namespace) -> PreviewContext:
                 raise NoSuchSource(source=wanted, known=", ".join(profiles))
             profile = profiles[wanted]
     if arguments.visits is not None:
-        raw = _read(str(arguments.visits))
+        raw = read_file(str(arguments.visits))
         visits = READERS[Media.IC_CARD_XML](raw, profile).visits
     return PreviewContext(profile, agreements, visits)
 
@@ -107,36 +119,3 @@ def _expanded(names: list[str], recursive: bool) -> Iterator[str]:
         for folder, folders, files in os.walk(name):
             folders.sort()
             yield from (os.path.join(folder, file) for file in sorted(files))
-
-
-def _read(name: str) -> bytes:
-    """The file's bytes. Opening never blocks on a pipe; raises UnreadablePayload."""
-    if name == "-":
-        raw = sys.stdin.buffer.read(LARGEST_FILE + 1)
-    else:
-        try:
-            mode = os.stat(name).st_mode
-            if stat.S_ISDIR(mode):
-                raise NotAFile(
-                    place=name,
-                    what="a folder",
-                    what_zh="資料夾",
-                    remedy_en="Name its files, or give --recursive.",
-                    remedy_zh="請指定檔案，或加上 --recursive。",
-                )
-            if not stat.S_ISREG(mode):
-                raise NotAFile(
-                    place=name,
-                    what="a device or pipe",
-                    what_zh="裝置或管線",
-                    remedy_en="Save its content to a file first.",
-                    remedy_zh="請先將內容存成檔案。",
-                )
-            with open(name, "rb") as file:
-                raw = file.read(LARGEST_FILE + 1)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise FileNotReadable(place=name, reason=reason) from None
-    if len(raw) > LARGEST_FILE:
-        raise FileTooLarge(place=name, limit=LARGEST_FILE // 1024 // 1024)
-    return raw

@@ -14,9 +14,30 @@ from mapping.record import Fields
 from mapping.report import LabReport, Observation
 
 
+def finding_as_json(file: str, finding: Finding, language: Language) -> str:
+    """``{"file", "code", "severity", "field", "place", "message", "remedy"}`` on one line."""
+    return json.dumps({"file": file, **_finding(finding, language)}, ensure_ascii=False)
+
+
+def summary_as_json(result: FileCheck, language: Language) -> str:
+    """``{"file", "kind", "message", "record_count", "visits", "counts", "error"}`` on one line."""
+    return json.dumps(
+        {
+            "file": result.file,
+            "kind": result.kind,
+            "message": result.message,
+            "record_count": result.record_count,
+            "visits": result.visits,
+            "counts": _counts(result),
+            "error": _error(result, language),
+        },
+        ensure_ascii=False,
+    )
+
+
 def check_as_json(result: FileCheck, language: Language) -> str:
-    """``{"file", "kind", "message", "reports", "records", "visits", "findings", "error"}`` on one
-    line; the shapes are in ``docs/reference/command-line.md``."""
+    """``{"file", "kind", "message", "reports", "records", "record_count", "visits", "findings",
+    "counts", "error"}`` on one line; the shapes are in ``docs/reference/command-line.md``."""
     return json.dumps(
         {
             "file": result.file,
@@ -24,8 +45,10 @@ def check_as_json(result: FileCheck, language: Language) -> str:
             "message": result.message,
             "reports": [_report(report) for report in result.reports],
             "records": [_record(preview) for preview in result.records],
+            "record_count": result.record_count,
             "visits": result.visits,
             "findings": [_finding(finding, language) for finding in result.findings],
+            "counts": _counts(result),
             "error": _error(result, language),
         },
         ensure_ascii=False,
@@ -38,6 +61,13 @@ def finding_texts(finding: Finding, language: Language) -> tuple[str, str]:
         return finding.message(language), finding.remedy(language)
     except (KeyError, IndexError):
         return finding.code, ""
+
+
+def _counts(result: FileCheck) -> list[dict[str, str | int]]:
+    return [
+        {"code": code, "severity": severity.value, "field": field, "count": count}
+        for (severity, code, field), count in result.counts.most_common()
+    ]
 
 
 def _finding(finding: Finding, language: Language) -> dict[str, str]:

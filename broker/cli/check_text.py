@@ -21,8 +21,8 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "fhir+xml": ("FHIR (XML)", "FHIR（XML）"),
     "csv": ("result table (CSV)", "結果表（CSV）"),
     "ic-card-xml": ("IC-card upload (visits)", "健保卡上傳檔（就醫資料）"),
-    "nhi-xml": ("NHI daily upload (XML)", "每日上傳檔（XML）"),
-    "nhi-zip": ("NHI daily upload (ZIP)", "每日上傳檔（ZIP）"),
+    "nhi-xml": ("NHI upload (XML)", "健保署上傳檔（XML）"),
+    "nhi-zip": ("NHI upload (ZIP)", "健保署上傳檔（ZIP）"),
     "unknown": ("unknown format", "無法辨識格式"),
 }
 _SEVERITIES: Mapping[Severity, tuple[str, str]] = {
@@ -49,7 +49,7 @@ def _lines(result: FileCheck, language: Language) -> Iterator[str]:
     counts = [
         (len(result.reports), "report(s)", "份報告"),
         (result.visits, "visit(s)", "筆就醫"),
-        (len(result.records), "NHI record(s)", "筆上傳醫令"),
+        (result.record_count, "NHI record(s)", "筆上傳醫令"),
     ]
     told = ", ".join(
         f"{count} {chinese if zh else english}" for count, english, chinese in counts if count
@@ -58,18 +58,29 @@ def _lines(result: FileCheck, language: Language) -> Iterator[str]:
     yield f"{result.file}: {kind}: {told or nothing}"
     for number, preview in enumerate(result.records[:_MOST_RECORDS], start=1):
         yield from _record(number, preview, zh)
-    if len(result.records) > _MOST_RECORDS:
-        yield f"  … {len(result.records) - _MOST_RECORDS} " + ("筆未列出" if zh else "more records")
-    for finding in result.findings[:_MOST_FINDINGS]:
+    shown = min(len(result.records), _MOST_RECORDS)
+    if result.record_count > shown:
+        yield f"  … {result.record_count - shown} " + ("筆未列出" if zh else "more records")
+    limit = _MOST_FINDINGS if result.limit is None else result.limit
+    for finding in result.findings[:limit]:
         yield from _finding(finding, language)
-    if len(result.findings) > _MOST_FINDINGS:
-        more = len(result.findings) - _MOST_FINDINGS
-        yield f"  … {more} " + ("項未列出（--json 全部列出）" if zh else "more (--json has all)")
+    total = result.counts.total()
+    if total > limit:
+        more = total - limit
+        yield f"  … {more} " + ("項未列出（--jsonl 全部列出）" if zh else "more (--jsonl has all)")
+        yield from _counts(result, zh)
     if result.error is not None:
         yield f"  {'無法讀取' if zh else 'unreadable'}: {result.error.sentence(language)}"
         yield f"      → {result.error.remedy(language)}"
         if result.fault_place:
             yield f"      ({result.fault_place})"
+
+
+def _counts(result: FileCheck, zh: bool) -> Iterator[str]:
+    """How often each code was found at each field, the most frequent first."""
+    for (severity, code, field), count in result.counts.most_common():
+        name = " ".join(part for part in (_SEVERITIES[severity][zh], code, field) if part)
+        yield f"  {count:>9,} × {name}"
 
 
 def _record(number: int, preview: RecordPreview, zh: bool) -> Iterator[str]:

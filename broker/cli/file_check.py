@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import PurePath
+from typing import BinaryIO
 
 from adapters.folder.formats.identify import identify
 from adapters.ports.intake import Media
 from broker.bootstrap.readers import READERS
-from broker.cli.record_preview import (
-    PreviewContext,
-    RecordPreview,
-    check_upload_records,
-    preview_records,
-)
+from broker.cli.local_file import read_rest
+from broker.cli.record_preview import PreviewContext, RecordPreview, preview_records
+from broker.cli.upload_check import check_upload
 from broker.redact import redact_error
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
-from mapping.package_file import read_package
-from mapping.package_name import parse_stem
 from mapping.report import LabReport
-from mapping.rules import RuleContext, check_package
-from mapping.upload_xml import read_upload
 
 _UPLOADS = (Media.NHI_XML, Media.NHI_ZIP)
+_HEAD_BYTES = 1 << 16
 
 
 @dataclass(slots=True)
 class FileCheck:
     """What a file holds. ``error`` is set when it, or the rest of it, could not be read;
-    ``fault_place`` then says where in our code, if the fault is ours."""
+    ``fault_place`` then says where in our code, if the fault is ours.
+
+    All records and findings are counted; of a finished upload, which may be long, only the first
+    ``limit`` are kept. ``tell`` is called with each finding as it is found.
+    """
 
     file: str
     kind: str = Media.UNKNOWN.value
     message: str = ""
-    """The payload's own name for itself: ``ORU^R01``, ``Bundle/transaction``."""
+    """The payload's own name for itself: ``ORU^R01``, ``Bundle/transaction``, ``monthly``."""
     reports: list[LabReport] = field(default_factory=list)
     records: list[RecordPreview] = field(default_factory=list)
+    record_count: int = 0
     visits: int = 0
     findings: list[Finding] = field(default_factory=list)
+    counts: Counter[tuple[Severity, str, str]] = field(default_factory=Counter)
+    """Findings by severity, code and field."""
+    limit: int | None = None
+    tell: Callable[[Finding], None] | None = None
     error: LabbrokerError | None = None
     fault_place: str = ""
 
@@ -49,17 +54,46 @@ class FileCheck:
         """0 clean, 1 findings that ask for action, 2 unreadable."""
         if self.error is not None:
             return 2
-        return int(any(each.severity is not Severity.INFORMATION for each in self.findings))
+        return int(any(severity is not Severity.INFORMATION for severity, _, _ in self.counts))
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            self.counts[finding.severity, finding.code, finding.field] += 1
+            if self.limit is None or len(self.findings) < self.limit:
+                self.findings.append(finding)
+            if self.tell is not None:
+                self.tell(finding)
+
+    @property
+    def keeps_records(self) -> bool:
+        return self.limit is None or len(self.records) < self.limit
+
+    def add_records(self, previews: Iterable[RecordPreview]) -> None:
+        for preview in previews:
+            self.record_count += 1
+            if self.keeps_records:
+                self.records.append(preview)
 
 
 def check_file(
-    name: str, load: Callable[[], bytes], context: PreviewContext, strict: bool = False
+    name: str,
+    load: Callable[[], bytes | BinaryIO],
+    context: PreviewContext,
+    strict: bool = False,
+    limit: int | None = None,
+    tell: Callable[[Finding], None] | None = None,
 ) -> FileCheck:
-    """Everything about the file ``name`` whose bytes ``load`` gives. Whatever goes wrong becomes
-    ``error``: a clear one of ours, or ``internal`` for a fault of the program."""
-    result = FileCheck(name)
+    """Everything about the file ``name`` whose bytes, or an open stream that is closed here,
+    ``load`` gives. Whatever goes wrong becomes ``error``: a clear one of ours, or ``internal``
+    for a fault of the program."""
+    result = FileCheck(name, tell=tell)
     try:
-        _fill(result, load(), context, strict)
+        loaded = load()
+        if isinstance(loaded, bytes):
+            _fill(result, loaded, context, strict, limit)
+        else:
+            with loaded:
+                _fill_from_stream(result, loaded, context, strict, limit)
     except LabbrokerError as error:
         result.error = error
     except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
@@ -69,49 +103,39 @@ def check_file(
     return result
 
 
-def _fill(result: FileCheck, raw: bytes, context: PreviewContext, strict: bool) -> None:
+def _fill_from_stream(
+    result: FileCheck, stream: BinaryIO, context: PreviewContext, strict: bool, limit: int | None
+) -> None:
+    head = stream.read(_HEAD_BYTES)
+    stream.seek(0)
+    media = identify(head, PurePath(result.file).name)
+    if media is not Media.NHI_XML:
+        _fill(result, read_rest(stream, result.file), context, strict, limit)
+        return
+    result.kind, result.limit = media.value, limit
+    check_upload(stream, media, context.today, result)
+
+
+def _fill(
+    result: FileCheck, raw: bytes, context: PreviewContext, strict: bool, limit: int | None
+) -> None:
     media = identify(raw, PurePath(result.file).name)
     result.kind = media.value
     if media in _UPLOADS:
-        _fill_upload(result, raw, media, context)
+        result.limit = limit
+        check_upload(BytesIO(raw), media, context.today, result)
         return
     if strict and media is Media.HL7V2:
         # hl7apy takes a while to load and is needed for this alone.
         from adapters.hl7.conformance import conformance_findings
 
-        result.findings += conformance_findings(raw)
+        result.add_findings(conformance_findings(raw))
     parsed = READERS[media](raw, context.profile)
     result.message = parsed.kind
     result.visits = len(parsed.visits)
-    result.findings += parsed.findings
+    result.add_findings(parsed.findings)
     for report in parsed.reports:
         result.reports.append(report)
-        previews, findings = preview_records(report, context, len(result.records) + 1)
-        result.records += previews
-        result.findings += findings
-
-
-def _fill_upload(result: FileCheck, raw: bytes, media: Media, context: PreviewContext) -> None:
-    stem = PurePath(result.file).stem
-    if media is Media.NHI_ZIP:
-        stem, records = read_package(BytesIO(raw))
-    else:
-        records = read_upload(BytesIO(raw))
-    rules = RuleContext(today=context.today, sealed=True)
-    for preview, findings in check_upload_records(records, rules):
-        result.records.append(preview)
-        result.findings += findings
-    found = [preview.record for preview in result.records]
-    if found:
-        result.findings += check_package(iter(found), _package_stem(stem, result), rules)
-
-
-def _package_stem(stem: str, result: FileCheck) -> str:
-    """The file's own name where it is a package name; a file for the web page may have any name
-    (SPEC114 p. 2), then the name that its first record asks for."""
-    try:
-        parse_stem(stem)
-    except ValueError:
-        first = result.records[0].record
-        return f"{first.value('h2')}{first.value('h16')[:7]}001"
-    return stem
+        previews, findings = preview_records(report, context, result.record_count + 1)
+        result.add_records(previews)
+        result.add_findings(findings)

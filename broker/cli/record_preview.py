@@ -7,7 +7,7 @@ needed instead.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
@@ -147,18 +147,3 @@ def _placed(finding: Finding, number: str) -> Finding:
     if finding.place.startswith(("hdata", "rdata")):
         return replace(finding, place=f"{number}/{finding.place}")
     return finding
-
-
-def check_upload_records(
-    records: Iterator[UploadRecord], context: RuleContext
-) -> Iterator[tuple[RecordPreview, list[Finding]]]:
-    """Finished upload records with the findings of each, one at a time."""
-    for number, record in enumerate(records, start=1):
-        place = f"hdata[{number}]"
-        found = [
-            replace(finding, place=finding.place.replace("hdata", place, 1))
-            if finding.place.startswith("hdata")
-            else replace(finding, place=f"{place}/{finding.place}")
-            for finding in check_record(record, context)
-        ]
-        yield RecordPreview(place, record.value("h15"), record), found

@@ -2,7 +2,7 @@
 
 from mapping.rules.claims import ClaimedOrder, ClaimList
 from mapping.rules.context import RuleContext, Validity
-from mapping.rules.package import check_package
+from mapping.rules.package import check_package, package_findings
 from mapping.rules.record import check_record
 from mapping.rules.unchecked import unchecked_codes
 
@@ -13,5 +13,6 @@ __all__ = [
     "Validity",
     "check_package",
     "check_record",
+    "package_findings",
     "unchecked_codes",
 ]

@@ -2,46 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from hashlib import blake2b
 
+from mapping.editions.edition import Variant
 from mapping.finding import Finding
+from mapping.monthly import MONTHLY_CORRECTION_KEY, variant_of_values
 from mapping.package_name import parse_stem
-from mapping.record import UploadRecord, correction_key
+from mapping.record import CORRECTION_KEY, UploadRecord, plain_values
 from mapping.rocdate import roc_date
 from mapping.rules.context import RuleContext
+
+_TAGS = {
+    Variant.DAILY: (CORRECTION_KEY, "h15", "h16"),
+    Variant.MONTHLY: (MONTHLY_CORRECTION_KEY, "h18", "h19"),
+}
+"""Correction key, order code and upload time of each layout."""
 
 
 def check_package(
     records: Iterable[UploadRecord], stem: str, context: RuleContext
 ) -> tuple[Finding, ...]:
+    """All of :func:`package_findings`."""
+    return tuple(package_findings(records, stem, context))
+
+
+def package_findings(
+    records: Iterable[UploadRecord], stem: str, context: RuleContext
+) -> Iterator[Finding]:
     """Codes 22, 25 and 27, and ``stale-upload-date``; ``place`` is ``hdata[n]``, n from 1.
 
-    Reads ``records`` once and keeps 16 bytes of each. The records' own checks are
-    :func:`mapping.rules.check_record`. The upload date must be today or yesterday (IAU manual,
-    upload page).
+    Reads ``records`` once, gives each finding before it reads on, and keeps 16 bytes of each
+    record. The records' own checks are :func:`mapping.rules.check_record`. The upload date must
+    be today or yesterday (IAU manual, upload page).
     """
     try:
         name = parse_stem(stem)
     except ValueError:
-        return (Finding("22", "", "package", stem),)
-    findings: list[Finding] = []
+        yield Finding("22", "", "package", stem)
+        return
     if name.serial in context.used_serials:
-        findings.append(Finding("27", "", "package", stem))
+        yield Finding("27", "", "package", stem)
     if name.upload_on not in (context.today, context.today - timedelta(days=1)):
-        findings.append(Finding("stale-upload-date", "", "package", roc_date(name.upload_on)))
+        yield Finding("stale-upload-date", "", "package", roc_date(name.upload_on))
     day = roc_date(name.upload_on)
     seen: dict[bytes, int] = {}
     for index, record in enumerate(records, start=1):
-        place = f"hdata[{index}]"
-        if record.value("h2") != name.institution_code:
-            findings.append(Finding("22", "h2", place, record.value("h2")))
-        if record.value("h16")[:7] != day:
-            findings.append(Finding("22", "h16", place, record.value("h16")))
-        key = "\x1f".join(correction_key(record)).encode("utf-8", "surrogatepass")
-        first = seen.setdefault(blake2b(key, digest_size=16).digest(), index)
+        header = plain_values(record.header)
+        key_tags, code_tag, time_tag = _TAGS[variant_of_values(header)]
+        if header.get("h2") != name.institution_code:
+            yield Finding("22", "h2", f"hdata[{index}]", header.get("h2", ""))
+        if header.get(time_tag, "")[:7] != day:
+            yield Finding("22", time_tag, f"hdata[{index}]", header.get(time_tag, ""))
+        key = "\x1f".join([header.get(tag, "") for tag in key_tags])
+        digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        first = seen.setdefault(digest, index)
         if first != index:
             twin = (("first", f"hdata[{first}]"),)
-            findings.append(Finding("25", "h15", place, record.value("h15"), parameters=twin))
-    return tuple(findings)
+            code = header.get(code_tag, "")
+            yield Finding("25", code_tag, f"hdata[{index}]", code, parameters=twin)

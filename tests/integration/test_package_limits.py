@@ -29,7 +29,7 @@ def sealer(stage: SubmissionStage, max_records: int, max_bytes: int) -> Sealer:
 async def sealed_sizes(stage: SubmissionStage, max_records: int, max_bytes: int) -> list[int]:
     """Seal until nothing more is sealed; the records of each package, none beyond ``max_bytes``."""
     sealing = sealer(stage, max_records, max_bytes)
-    counts = []
+    counts: list[int] = []
     while await sealing.seal(CLINIC) is not None:
         path = sealing.path(f"{CLINIC}1140204{len(counts) + 1:03d}")
         with path.open("rb") as file, zipfile.ZipFile(path) as archive:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.ports.intake import Media
-from broker.cli import check, file_check
+from broker.cli import file_check, local_file
 from broker.cli.check_json import check_as_json, finding_texts
 from broker.cli.check_text import check_as_text
 from broker.cli.file_check import check_file
@@ -201,9 +201,9 @@ def test_an_upload_that_breaks_off_tells_the_records_before_and_the_error(
 def test_information_alone_is_clean() -> None:
     result = file_check.FileCheck("x")
     assert result.exit_code == 0
-    result.findings.append(Finding("waiting-final", severity=Severity.INFORMATION))
+    result.add_findings([Finding("waiting-final", severity=Severity.INFORMATION)])
     assert result.exit_code == 0
-    result.findings.append(Finding("waiting-final", severity=Severity.WARNING))
+    result.add_findings([Finding("waiting-final", severity=Severity.WARNING)])
     assert result.exit_code == 1
 
 
@@ -254,7 +254,7 @@ def test_a_pipe_is_refused_and_not_waited_for(
 def test_a_file_over_the_limit_is_refused(
     message: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "LARGEST_FILE", 100)
+    monkeypatch.setattr(local_file, "LARGEST_FILE", 100)
     code, (result,) = checked(capsys, message)
     assert (code, result["error"]["code"]) == (2, "file-too-large")
 

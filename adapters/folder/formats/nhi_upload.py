@@ -10,7 +10,9 @@ import io
 from collections.abc import Iterable
 from enum import StrEnum
 
+from mapping.editions.edition import Variant
 from mapping.finding import Finding, Severity
+from mapping.monthly import variant_of
 from mapping.package_file import read_package
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
@@ -40,14 +42,9 @@ def read_nhi_zip(raw: bytes, profile: SourceProfile) -> ParsedPayload:
 
 
 def upload_kind(record: UploadRecord) -> UploadKind:
-    """Daily or monthly, by h5: the card time in 13 characters, or the kind of claim in one
-    (SPEC114 table 1 p. 3 and table 2 p. 15); without h5 by where the order code stands."""
-    h5 = record.value("h5")
-    if h5:
-        return UploadKind.DAILY if len(h5) > 1 else UploadKind.MONTHLY
-    return (
-        UploadKind.MONTHLY if record.value("h18") and not record.value("h15") else UploadKind.DAILY
-    )
+    """Daily or monthly, as :func:`mapping.monthly.variant_of` tells them apart."""
+    is_monthly = variant_of(record) is Variant.MONTHLY
+    return UploadKind.MONTHLY if is_monthly else UploadKind.DAILY
 
 
 def _summary(records: Iterable[UploadRecord]) -> ParsedPayload:

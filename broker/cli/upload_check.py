@@ -1,0 +1,98 @@
+"""A finished upload file of any maker, checked record by record; memory does not grow with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
+from itertools import chain, islice
+from pathlib import PurePath
+from typing import BinaryIO, Protocol
+
+from adapters.ports.intake import Media
+from broker.cli.record_preview import RecordPreview
+from mapping.editions.edition import Variant
+from mapping.finding import Finding
+from mapping.monthly import variant_of
+from mapping.package_file import read_package
+from mapping.package_name import parse_stem
+from mapping.record import UploadRecord
+from mapping.rules import RuleContext, check_record, package_findings, unchecked_codes
+from mapping.upload_xml import read_upload
+
+_MIXED = "mixed"
+
+
+class UploadResult(Protocol):
+    """What takes the records and findings; ``message`` is told the layout."""
+
+    file: str
+    message: str
+    record_count: int
+
+    @property
+    def keeps_records(self) -> bool:
+        """Whether more records are to be shown; else they need only be counted."""
+
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Take findings whose places name the record."""
+
+    def add_records(self, previews: Iterable[RecordPreview]) -> None:
+        """Take records in their order."""
+
+
+def check_upload(stream: BinaryIO, media: Media, today: date, result: UploadResult) -> None:
+    """Read ``stream`` once and give ``result`` every record and finding, in the order of the
+    file. Raises the errors of ``mapping.upload_errors``, possibly after some of them."""
+    stem = PurePath(result.file).stem
+    if media is Media.NHI_ZIP:
+        stem, records = read_package(stream)
+    else:
+        records = read_upload(stream)
+    first = list(islice(records, 1))
+    if not first:
+        result.add_findings([Finding("nhi-file-empty", place="patient")])
+        return
+    context = RuleContext(today=today, sealed=True)
+    told = _told(chain(first, records), context, result)
+    result.add_findings(package_findings(told, _package_stem(stem, first[0]), context))
+    if result.message == _MIXED:
+        result.add_findings([Finding("nhi-mixed-layout", place="patient")])
+    result.add_findings(unchecked_codes(context))
+
+
+def _told(
+    records: Iterator[UploadRecord], context: RuleContext, result: UploadResult
+) -> Iterator[UploadRecord]:
+    """The records, each checked by itself on its way through."""
+    for number, record in enumerate(records, start=1):
+        layout = variant_of(record).value
+        if layout != result.message:
+            result.message = _MIXED if result.message else layout
+        if result.keeps_records:
+            code = record.value("h18" if layout == Variant.MONTHLY else "h15")
+            result.add_records([RecordPreview(f"hdata[{number}]", code, record)])
+        else:
+            result.record_count += 1
+        findings = check_record(record, context)
+        if findings:
+            result.add_findings(_placed(finding, number) for finding in findings)
+        yield record
+
+
+def _placed(finding: Finding, number: int) -> Finding:
+    place = f"hdata[{number}]"
+    if finding.place.startswith("rdata"):
+        place = f"{place}/{finding.place}"
+    return replace(finding, place=place)
+
+
+def _package_stem(stem: str, first: UploadRecord) -> str:
+    """The file's own name where it is a package name; a file for the web page may have any name
+    (SPEC114 p. 2), then the name that its first record asks for."""
+    try:
+        parse_stem(stem)
+    except ValueError:
+        is_monthly = variant_of(first) is Variant.MONTHLY
+        return f"{first.value('h2')}{first.value('h19' if is_monthly else 'h16')[:7]}001"
+    return stem
