@@ -88,8 +88,10 @@ class Drafting:
             if unmapped:
                 drafts.append(_unmapped(number, report, unmapped, profile, received_at))
         if withheld:
+            # Errors here, whatever they are for the payload: nothing but a replay may free these.
+            errors = tuple(replace(each, severity=Severity.ERROR) for each in withheld)
             return [
-                replace(draft, held_reason=HeldReason.INVALID, findings=withheld + draft.findings)
+                replace(draft, held_reason=HeldReason.INVALID, findings=errors + draft.findings)
                 for draft in drafts
             ]
         return drafts

@@ -15,8 +15,9 @@ from broker.store.rows import AnyRow
 from mapping.causes import Cause, Fault, group_faults
 from mapping.finding import Finding, Severity
 from mapping.profile import SourceProfile
-from mapping.proposals import Known, RangeKey, propose
+from mapping.proposals import Known, RangeKey, can_be_proposed, propose
 from mapping.record import record_from_json
+from mapping.visit import Visit
 
 
 def open_causes(
@@ -37,13 +38,16 @@ class _Look:
         self._connection = connection
         self._profiles = profiles
         self._today = today
+        self._visits: dict[int | None, tuple[Visit, ...]] = {}
         self._ranges: dict[tuple[str, str], Mapping[RangeKey, Mapping[tuple[str, str], str]]] = {}
 
     def faults(self, row: AnyRow) -> Iterator[Fault]:
         """Each fault of one record with what would mend it."""
-        record = record_from_json(json.loads(row.body)) if row.body else None
-        known = self._known(row) if record else None
-        for finding in blocking_findings(row):
+        findings = blocking_findings(row)
+        record, known = None, None
+        if row.body and any(can_be_proposed(finding.code) for finding in findings):
+            record, known = record_from_json(json.loads(row.body)), self._known(row)
+        for finding in findings:
             proposal = propose(finding, record, known) if record and known else None
             yield Fault(
                 record_id=row.id,
@@ -64,11 +68,16 @@ class _Look:
 
         return Known(
             on=self._today,
-            visits=visits_of_card_event(self._connection, row.visit_id),
+            visits=self._visits_of(row.visit_id),
             profile=self._profiles.get(source_of(self._connection, row)),
             profiles=tuple(self._profiles.values()),
             ranges=ranges,
         )
+
+    def _visits_of(self, visit_id: int | None) -> tuple[Visit, ...]:
+        if visit_id not in self._visits:
+            self._visits[visit_id] = visits_of_card_event(self._connection, visit_id)
+        return self._visits[visit_id]
 
 
 def blocking_findings(row: AnyRow) -> tuple[Finding, ...]:
@@ -80,4 +89,4 @@ def blocking_findings(row: AnyRow) -> tuple[Finding, ...]:
     if row.state == RecordState.REJECTED.value:
         codes = row.verdict_code.split(",")
         return tuple(Finding("package-refused", parameters=(("nhi_code", code),)) for code in codes)
-    return findings
+    return (Finding("held-beside", place=row.place),)

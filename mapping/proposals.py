@@ -70,6 +70,11 @@ class Proposal:
         return self.evidence is not Evidence.EARLIER_RANGE
 
 
+def can_be_proposed(code: str) -> bool:
+    """Whether :func:`propose` ever has an answer to a code; without, nothing need be looked up."""
+    return code in _MAKERS
+
+
 RangeKey = tuple[str, str, str]
 """Order code, row number (r1), unit under :func:`mapping.units.unit_key`."""
 

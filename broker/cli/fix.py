@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _REASONS = {
     "moved-on": ("it has moved on meanwhile", "狀態已變更"),
     "not-rejected": ("only what NHI refused is sent again as it is", "僅退件可原樣重送"),
+    "held-for-another": (
+        "a later word on the order, which cannot be used yet, holds it back",
+        "因同一醫令有尚無法使用的後續資料而暫停",
+    ),
     "key-frozen": (
         "NHI has accepted the order; its key must stay, else it is a second order",
         "該醫令已檢核正確，關鍵欄位不可更動",

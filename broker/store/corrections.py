@@ -115,6 +115,8 @@ def _store(
         return _passed_over("moved-on")
     if not correction.changes and row.state != RecordState.REJECTED.value:
         return _passed_over("not-rejected")
+    if row.state == RecordState.HELD.value and not _is_held_for_itself(row):
+        return _passed_over("held-for-another")
     before = record_from_json(json.loads(row.body))
     after = corrected(before, correction.changes, by)
     if row.was_accepted and _key(before) != _key(after):
@@ -143,6 +145,13 @@ def _store(
     }
     connection.execute(insert(record).values(values))
     return CorrectionCounts(held=1) if blocked else CorrectionCounts(ready=1)
+
+
+def _is_held_for_itself(row: AnyRow) -> bool:
+    """Not because a later word on the order, which cannot be used yet, holds it back."""
+    return row.held_reason == HeldReason.INVALID.value and any(
+        each.severity is Severity.ERROR for each in findings_from_json(row.findings)
+    )
 
 
 def _findings(
