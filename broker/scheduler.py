@@ -28,7 +28,6 @@ from broker.store.packages import (
 from broker.store.rows import AnyRow
 from broker.store.writer import Writer
 from broker.submission import Submission
-from mapping.errors import LabbrokerError
 
 _log = logging.getLogger(__name__)
 _SERIALS_RETRY = timedelta(minutes=10)
@@ -64,6 +63,7 @@ class Scheduler:
         self._stopping = False
         self._blocked_until: dict[str, datetime] = {}
         self._looked_at: datetime | None = None
+        self._senders: dict[str, asyncio.Task[None]] = {}
 
     def wake(self) -> None:
         """A record became ready or a package wants attention."""
@@ -75,40 +75,58 @@ class Scheduler:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until :meth:`stop`."""
+        """Work until :meth:`stop`, then let the sends that have begun end."""
         while not self._stopping:
             self._wake.clear()
             try:
-                await self.work_once()
+                await self._heed_clock()
+                await self._seal_due()
+                self._start_senders()
             except StorageUnavailable as error:
-                # A full disk passes; the doors refuse meanwhile, and nothing is forgotten.
-                log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
-                await self._pause()
+                await self._pause(error)
                 continue
-            if not self._stopping:
-                await self._sleep_until(self._next_at())
+            await self._sleep_until(self._next_at())
+        await asyncio.gather(*self._senders.values())
 
     async def work_once(self) -> None:
-        """Seal all that is due for sealing, then move each package that wants it.
+        """Seal all that is due for sealing, then move each package that wants it, to the end.
 
         Raises ``StorageUnavailable``; what had begun is taken up again by the next call.
         """
         await self._heed_clock()
         await self._seal_due()
+        await asyncio.gather(*(self._work_off(rows) for rows in self._due().values()))
+
+    def _due(self) -> dict[str, list[AnyRow]]:
+        """Packages that want something done, by institution, the earliest due records first."""
         with self._reader.connect() as connection:
             rows = due_packages(connection, self._clock())
-        by_institution: dict[str, list[int]] = {}
-        for index, row in enumerate(rows):
-            by_institution.setdefault(row.institution_code, []).append(index)
+        by_institution: dict[str, list[AnyRow]] = {}
+        for row in rows:
+            by_institution.setdefault(row.institution_code, []).append(row)
+        return by_institution
 
-        async def work_off(indexes: list[int]) -> None:
-            # One sender for a credential at a time; institutions go side by side.
-            for index in indexes:
-                if self._stopping:
-                    return
-                await self._advance(rows[index])
+    def _start_senders(self) -> None:
+        """One sender for a credential at a time; a gateway that hangs for one institution stops
+        no other."""
+        for institution, rows in self._due().items():
+            if institution not in self._senders:
+                self._senders[institution] = asyncio.create_task(self._send(institution, rows))
 
-        await asyncio.gather(*(work_off(indexes) for indexes in by_institution.values()))
+    async def _send(self, institution: str, rows: list[AnyRow]) -> None:
+        try:
+            await self._work_off(rows)
+        except StorageUnavailable as error:
+            await self._pause(error)
+        finally:
+            del self._senders[institution]
+            self._wake.set()
+
+    async def _work_off(self, rows: list[AnyRow]) -> None:
+        for row in rows:
+            if self._stopping:
+                return
+            await self._advance(row)
 
     async def _advance(self, row: AnyRow) -> None:
         """One step of one package; a fault of the program there stops no other package."""
@@ -141,7 +159,7 @@ class Scheduler:
                 package_id = await self._sealer.seal(institution)
             except StorageUnavailable:
                 raise
-            except (LabbrokerError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - one institution's fault stops no other
                 used_up = isinstance(error, SerialsUsedUp)
                 self._blocked_until[institution] = now + (
                     _SERIALS_RETRY if used_up else _FAULT_RETRY
@@ -169,12 +187,14 @@ class Scheduler:
         now = self._clock()
         with self._reader.connect() as connection:
             times = [self._seal_time(row, now) for row in ready_overview(connection)]
-            package_at = next_package_at(connection)
+            package_at = next_package_at(connection, self._senders)
         if package_at is not None:
             times.append(package_at)
         return min(times, default=None)
 
-    async def _pause(self) -> None:
+    async def _pause(self, error: StorageUnavailable) -> None:
+        """A full disk passes; the doors refuse meanwhile, and nothing is forgotten."""
+        log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
         try:
             async with asyncio.timeout(_STORE_PAUSE_SECONDS):
                 while not self._stopping:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -250,10 +250,13 @@ def due_packages(connection: Connection, now: datetime) -> Sequence[AnyRow]:
     ).all()
 
 
-def next_package_at(connection: Connection) -> datetime | None:
-    """When the next package wants something done."""
+def next_package_at(connection: Connection, busy: Collection[str] = frozenset()) -> datetime | None:
+    """When the next package wants something done; those of ``busy`` institutions wait their
+    turn."""
     found: datetime | None = connection.execute(
-        select(func.min(package.c.next_at)).where(_IS_OPEN)
+        select(func.min(package.c.next_at)).where(
+            _IS_OPEN, package.c.institution_code.not_in(list(busy))
+        )
     ).scalar()
     return found
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from adapters.ports.intake import Accepted, StorageUnavailable
 from broker.store.receipts import ReceiptAppender, ReceiptRow
@@ -57,6 +57,7 @@ class Writer:
         self._notify_due = False
         self._closing = False
         self.failed = False
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         # Kept for good: to take a connection out and give it back costs as much as a small commit.
         self._connection = engine.connect()
         with self._connection.begin():
@@ -127,7 +128,7 @@ class Writer:
     def _commit(
         self, receipts: list[tuple[ReceiptRow, ReceiptDone]], jobs: list[_Job[object]]
     ) -> None:
-        stored: list[Accepted] = []
+        stored: list[Accepted] | None = None
         outcomes: list[tuple[object, BaseException | None]] = []
         try:
             if self.failed:
@@ -140,8 +141,17 @@ class Writer:
                     outcomes.append(_attempt(connection, job))
                     if time.monotonic() > until:
                         break
-        except (DBAPIError, OSError, StorageUnavailable) as error:
-            self._refuse(receipts, jobs, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
+            if stored is None and len(receipts) > 1 and not _is_storage_fault(error):
+                # One receipt that cannot be written must not cost its neighbours.
+                for receipt in receipts:
+                    self._commit([receipt], [])
+                self._commit([], jobs)
+            elif stored is None and receipts and not _is_storage_fault(error):
+                self._refuse_receipt(receipts[0], error)
+                self._commit([], jobs)
+            else:
+                self._refuse(receipts, jobs, error)
             return
         self._put_back(jobs[len(outcomes) :])
         self._call(_settle, receipts, stored, jobs[: len(outcomes)], outcomes)
@@ -150,6 +160,11 @@ class Writer:
         if jobs:
             with self._wake:
                 self._jobs[:0] = jobs
+
+    def _refuse_receipt(self, receipt: tuple[ReceiptRow, ReceiptDone], error: Exception) -> None:
+        self._appender.reset()
+        refusal = StorageUnavailable(reason=f"it cannot be written, {type(error).__name__}")
+        self._call(_settle, [receipt], [refusal], [], [])
 
     def _refuse(
         self,
@@ -179,9 +194,9 @@ def _attempt(connection: Connection, job: _Job[object]) -> tuple[object, BaseExc
     savepoint = connection.begin_nested()
     try:
         result = job.work(connection)
-    except OperationalError:
-        raise  # The disk, not the work: the whole group fails.
-    except Exception as error:  # noqa: BLE001 - handed to the one who asked for the work
+    except Exception as error:
+        if _is_storage_fault(error):
+            raise  # The disk, not the work: the whole group fails.
         savepoint.rollback()
         return None, error
     savepoint.commit()
@@ -193,6 +208,25 @@ def _result_code(error: Exception) -> int | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "result", None)
     return None if code is None else int(code) & 0xFF
+
+
+# What says that the disk or the file is at fault, and not what was to be written.
+_STORAGE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+def _is_storage_fault(error: Exception) -> bool:
+    if isinstance(error, (OSError, StorageUnavailable)):
+        return True
+    return isinstance(error, DBAPIError) and _result_code(error) in _STORAGE_CODES
 
 
 def _settle(

@@ -217,3 +217,25 @@ def test_received_times_are_kept_to_the_microsecond(tmp_path: Path) -> None:
         assert connection.execute(select(receipt.c.received_at)).scalar_one() == at
     engine.dispose()
     assert sqlite3.threadsafety == 3
+
+
+async def test_a_receipt_that_cannot_be_written_costs_no_other(writer: Writer) -> None:
+    intake = DurableIntake(writer, on_stored=lambda: None)
+    bad = Payload("lab", Door.FOLDER, Media.CSV, b"x", name="\udce9.csv")
+    results = await asyncio.gather(
+        intake.receive(payload(b"1")),
+        intake.receive(bad),
+        intake.receive(payload(b"2")),
+        return_exceptions=True,
+    )
+    assert isinstance(results[1], StorageUnavailable)
+    assert [type(each) for each in (results[0], results[2])] == [Accepted, Accepted]
+    assert not writer.failed
+    await intake.receive(payload(b"3"))
+
+
+async def test_a_job_with_a_wrong_statement_ends_nothing_else(writer: Writer) -> None:
+    with pytest.raises(Exception, match="nosuch"):
+        await writer.write(lambda c: c.exec_driver_sql("select nosuch()").all())
+    assert not writer.failed
+    await DurableIntake(writer, on_stored=lambda: None).receive(payload(b"1"))
