@@ -33,6 +33,8 @@ def split_text(text: str, report_type: str) -> dict[str, str] | None:
     the text.
     """
     tags = text_tags(report_type)
+    if len(text) * 4 <= FIELD_LIMIT:
+        return {tags[0]: text} if text else {}
     for measure in (official_length, cp950_length):
         for searched in (_SEARCHED, 0):
             parts = _parts(text, measure, searched)
