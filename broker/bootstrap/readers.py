@@ -9,6 +9,7 @@ from adapters.folder.formats.csv_results import read_csv
 from adapters.folder.formats.ic_card import read_ic_card
 from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
 from adapters.hl7.oru import read_hl7
+from adapters.nhi.report_reader import read_check_report_file
 from adapters.ports.intake import Media
 from mapping.parsed import Reader
 
@@ -20,4 +21,5 @@ READERS: Mapping[Media, Reader] = {
     Media.IC_CARD_XML: read_ic_card,
     Media.NHI_XML: read_nhi_xml,
     Media.NHI_ZIP: read_nhi_zip,
+    Media.CHECK_REPORT: read_check_report_file,
 }
