@@ -14,7 +14,7 @@ from mapping.errors import LabbrokerError
 
 # How answers went out is written behind, in few large statements: it is never needed at once.
 _FLUSH_SECONDS = 0.5
-_ANSWERS_AT_ONCE = 250
+_ANSWERS_AT_ONCE = 200
 
 
 class DurableIntake:

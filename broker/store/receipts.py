@@ -36,6 +36,7 @@ _COLUMNS = (
 _ROWS_AT_ONCE = 32
 # A literal, so that SQLite can prove that its partial index holds all that is asked for.
 IS_STORED = receipt.c.state == literal_column("'stored'")
+IS_QUARANTINED = receipt.c.state == literal_column("'quarantined'")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = ReceiptState.STORED.value
 _OWED = Acknowledgement.OWED.value
@@ -87,7 +88,8 @@ class ReceiptAppender:
     def append(self, connection: Connection, rows: Sequence[ReceiptRow]) -> list[Accepted]:
         """Insert what is new; tell for each row its id and whether it was there before.
 
-        What it tells is true once the connection's transaction is committed.
+        What it tells is true once the connection's transaction is committed. Raises the driver's
+        own errors.
         """
         if not rows:
             return []
@@ -95,11 +97,11 @@ class ReceiptAppender:
         numbered = [(first + index, *row) for index, row in enumerate(rows)]
         inserted = 0
         remaining = iter(numbered)
+        # Past SQLAlchemy's own statements, which would cost a small group as much as its commit.
+        cursor = connection.connection.cursor()
         while some := tuple(islice(remaining, _ROWS_AT_ONCE)):
-            result = connection.exec_driver_sql(
-                _append_statement(len(some)), tuple(chain.from_iterable(some))
-            )
-            inserted += result.rowcount
+            cursor.execute(_append_statement(len(some)), tuple(chain.from_iterable(some)))
+            inserted += cursor.rowcount
         self._next_id = first + len(rows)
         if inserted == len(rows):
             return [Accepted(values[0]) for values in numbered]
@@ -129,12 +131,21 @@ class ReceiptAppender:
 
 def mark_acknowledged(connection: Connection, receipt_ids: Sequence[int], how: str) -> None:
     """Note how the answers went out. ``how`` is an :class:`Acknowledgement` value."""
-    for start in range(0, len(receipt_ids), 500):
-        connection.execute(
-            update(receipt)
-            .where(receipt.c.id.in_(receipt_ids[start : start + 500]))
-            .values(acknowledgement=how)
-        )
+    connection.exec_driver_sql(
+        "UPDATE receipt SET acknowledgement = ? WHERE id BETWEEN ? AND ?",
+        [(how, first, last) for first, last in _runs(receipt_ids)],
+    )
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of each run of consecutive numbers: answers go out nearly in order."""
+    runs: list[tuple[int, int]] = []
+    for number in sorted(set(numbers)):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def settle_acknowledgements_after_crash(connection: Connection) -> int:

@@ -57,7 +57,6 @@ class Writer:
         self._notify_due = False
         self._closing = False
         self.failed = False
-        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
         # Kept for good: to take a connection out and give it back costs as much as a small commit.
         self._connection = engine.connect()
         with self._connection.begin():
@@ -207,7 +206,7 @@ def _result_code(error: Exception) -> int | None:
     """SQLite's primary result code, where the driver tells it."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "result", None)
-    return None if code is None else int(code) & 0xFF
+    return code & 0xFF if isinstance(code, int) else None
 
 
 # What says that the disk or the file is at fault, and not what was to be written.
@@ -224,9 +223,7 @@ _STORAGE_CODES = frozenset(
 
 
 def _is_storage_fault(error: Exception) -> bool:
-    if isinstance(error, (OSError, StorageUnavailable)):
-        return True
-    return isinstance(error, DBAPIError) and _result_code(error) in _STORAGE_CODES
+    return isinstance(error, (OSError, StorageUnavailable)) or _result_code(error) in _STORAGE_CODES
 
 
 def _settle(
