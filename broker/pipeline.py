@@ -41,6 +41,7 @@ _BATCH = 16
 _BUSY_SECONDS = 0.05
 # Under a flood the pipeline still gets a turn this often: backlog must not stand still.
 _TURN_SECONDS = 0.2
+_MEDIA = frozenset(media.value for media in Media)
 _LARGE_BYTES = 200_000
 _STORE_PAUSE_SECONDS = 2.0
 
@@ -171,7 +172,7 @@ class Pipeline:
 
     async def _read(self, connection: Connection, row: AnyRow) -> _Work:
         profile = self._profiles.get(row.source_id) or SourceProfile(source_id=row.source_id)
-        reader = self._readers.get(Media(row.media))
+        reader = self._readers.get(Media(row.media)) if row.media in _MEDIA else None
         try:
             if row.media == Media.CHECK_REPORT.value and self._check_reports is not None:
                 return await self._read_check_report(self._check_reports, row)

@@ -54,6 +54,8 @@ SEND_TIMEOUT = 120.0
 _BACKOFF = (10, 30, 60, 120, 300, 600)
 # Denials that must agree before the same bytes go out again.
 _ABSENCES = 2
+# How far the gateway's clock may be from ours before its times are not believed.
+_CLOCKS_DIFFER = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,10 @@ class Submission:
 
     async def _confirmed(self, row: AnyRow, attempt_id: int, receipt: ChannelReceipt) -> None:
         now = self._clock()
+        # A time that cannot be is not taken for the one that counts; the raw answer is kept.
+        earliest = (row.sent_at or row.sealed_at) - _CLOCKS_DIFFER
+        plausible = earliest <= receipt.confirmed_at <= now + _CLOCKS_DIFFER
+        confirmed_at = receipt.confirmed_at if plausible else now
 
         def confirm(connection: Any) -> None:
             close_attempt(connection, attempt_id, now, "confirmed", raw_answer=receipt.raw_answer)
@@ -292,11 +298,11 @@ class Submission:
                 row.id,
                 PackageState.SUBMITTED,
                 receipt_number=receipt.receipt_number,
-                confirmed_at=receipt.confirmed_at,
+                confirmed_at=confirmed_at,
                 error_code="",
                 next_at=now + self._poll,
             )
-            confirm_records(connection, row.id, receipt.confirmed_at)
+            confirm_records(connection, row.id, confirmed_at)
 
         await self._writer.write(confirm)
         self._unknown_since.pop(row.id, None)

@@ -7,7 +7,8 @@ import logging
 import os
 import sqlite3
 import ssl
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
@@ -63,6 +64,18 @@ class CredentialNotAllowed(LabbrokerError):
     )
 
 
+class DoorUnavailable(LabbrokerError):
+    code = "door-unavailable"
+    en = (
+        "The {door} door cannot listen on {host} port {port}: {reason}.",
+        "Stop the program that uses the port, or set another [{door}] port.",
+    )
+    zh = (
+        "{door} 無法於 {host} 連接埠 {port} 接收：{reason}。",
+        "請停止占用該連接埠的程式，或在 [{door}] 設定其他 port。",
+    )
+
+
 class Broker:
     """One running service. ``clock`` gives aware UTC; ``environ`` holds the secrets' variables."""
 
@@ -84,16 +97,31 @@ class Broker:
         self._channel = SandboxChannel(
             settings.sandbox_channel.base_url, settings.sandbox_channel.timeout_seconds
         )
+        self._closing = AsyncExitStack()
+        """What has been opened, to be closed in the opposite order."""
         self.exit_code = 0
 
     async def start(self) -> None:
-        """Recover, then work, then open the doors: nothing is taken before it can be kept."""
+        """Recover, then work, then open the doors: nothing is taken before it can be kept.
+
+        Raises :class:`DoorUnavailable` and what the store raises; what had begun is closed again.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def _start(self) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
         data = self.settings.data_dir
         engine = await asyncio.to_thread(open_writer, data)
         self._writer = Writer(engine, loop, on_failure=self._store_failed)
+        self._closing.push_async_callback(asyncio.to_thread, self._writer.close)
         self.reader: Engine = open_reader(data)
+        self._closing.callback(self.reader.dispose)
+        self._closing.push_async_callback(self._channel.close)
         await self._writer.write(settle_acknowledgements_after_crash)
         await self._writer.write(lambda c: recover_packages(c, self.clock()))
         log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
@@ -104,17 +132,7 @@ class Broker:
     async def stop(self) -> None:
         """No new work; what was taken is answered and recorded; then the store closes."""
         log_event(_log, "service.stopping", reason="asked")
-        withdraw(self.settings.data_dir)
-        await self._mllp.stop()
-        await self._folders.stop()
-        await self._runner.cleanup()
-        await self.intake.close()
-        self._pipeline_task.cancel()
-        self.scheduler.stop()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._channel.close()
-        await asyncio.to_thread(self._writer.close)
-        self.reader.dispose()
+        await self._closing.aclose()
         log_event(_log, "service.stopped")
 
     async def wait_stopped(self) -> None:
@@ -196,8 +214,15 @@ class Broker:
             busy=self._doors_busy,
             check_reports=check_report_desk(settings, self._environ),
         )
+        self._closing.push_async_callback(self._end_work)
+        self._closing.push_async_callback(self.intake.close)
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
+
+    async def _end_work(self) -> None:
+        self._pipeline_task.cancel()
+        self.scheduler.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _open_doors(self) -> None:
         settings = self.settings
@@ -211,10 +236,12 @@ class Broker:
                 idle_seconds=settings.mllp.idle_timeout_seconds,
             ),
         )
+        self._closing.push_async_callback(self._mllp.stop)
         if settings.mllp.enabled:
-            await self._mllp.start(
-                settings.mllp.host, settings.mllp.port, tls=_tls_context(settings.mllp.tls)
-            )
+            with _door("mllp", settings.mllp.host, settings.mllp.port):
+                await self._mllp.start(
+                    settings.mllp.host, settings.mllp.port, tls=_tls_context(settings.mllp.tls)
+                )
             log_event(
                 _log,
                 "door.opened",
@@ -235,6 +262,7 @@ class Broker:
             ],
             report=log_folder_event,
         )
+        self._closing.push_async_callback(self._folders.stop)
         await self._folders.start()
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
@@ -245,6 +273,7 @@ class Broker:
             fhir_application(self.intake, self._authenticate, settings.http.max_body_bytes),
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
+        self._closing.push_async_callback(self._runner.cleanup)
         await self._runner.setup()
         if settings.http.enabled:
             site = web.TCPSite(
@@ -253,7 +282,9 @@ class Broker:
                 settings.http.port,
                 ssl_context=_tls_context(settings.http.tls),
             )
-            await site.start()
+            with _door("http", settings.http.host, settings.http.port):
+                await site.start()
+            self._closing.callback(withdraw, settings.data_dir)
             announce(settings.data_dir, ControlAddress(self.http_port, token))
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
@@ -326,6 +357,16 @@ class Broker:
         log_event(_log, "service.fault", level=logging.CRITICAL, error=error)
         self.exit_code = 1
         self._stopped.set()
+
+
+@contextmanager
+def _door(name: str, host: str, port: int) -> Iterator[None]:
+    """Turn the system's refusal to listen into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise DoorUnavailable(door=name, host=host, port=port, reason=reason) from error
 
 
 def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from broker.states import RecordState
-from broker.store.receipts import IS_STORED
+from broker.store.receipts import IS_QUARANTINED, IS_STORED
 from broker.store.rows import AnyRow
 from broker.store.schema import package, receipt, record
 from broker.store.visits import list_visits
@@ -38,9 +38,14 @@ class Rate:
 
 
 def receipt_counts(connection: Connection) -> dict[str, int]:
-    """Receipts by state."""
-    rows = connection.execute(select(receipt.c.state, func.count()).group_by(receipt.c.state))
-    return {row[0]: row[1] for row in rows}
+    """Receipts by state, without reading through their bytes."""
+    total = connection.execute(select(func.count()).select_from(receipt)).scalar_one()
+    counts = {
+        state: connection.execute(select(func.count()).where(condition)).scalar_one()
+        for state, condition in (("stored", IS_STORED), ("quarantined", IS_QUARANTINED))
+    }
+    counts["parsed"] = total - sum(counts.values())
+    return {state: count for state, count in counts.items() if count}
 
 
 def record_counts(connection: Connection) -> dict[str, int]:
@@ -133,7 +138,7 @@ def quarantined_receipts(connection: Connection) -> Sequence[AnyRow]:
             receipt.c.error_code,
             receipt.c.error_text,
         )
-        .where(receipt.c.state == "quarantined")
+        .where(IS_QUARANTINED)
         .order_by(receipt.c.id)
     ).all()
 

@@ -143,7 +143,7 @@ record = Table(
     Index("record_slot", "receipt_id", "slot", unique=True),
     Index("record_identity", "order_identity", "version"),
     Index("record_package", "package_id"),
-    Index("record_correction", "correction_key"),
+    Index("record_correction", "correction_key", "state"),
 )
 Index("record_ready", record.c.due_at, sqlite_where=record.c.state == "ready")
 Index(

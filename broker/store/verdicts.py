@@ -23,6 +23,8 @@ from mapping.verdict import CheckedRecord, CheckReport
 from mapping.verdict_findings import verdict_findings
 
 # Printed values are cut, so a printed value matches when the record's begins with it.
+_NAMING = ("h9", "h5", "h20")
+"""A printed record that shows none of these could be anybody's."""
 _IDENTIFYING = ("h15", "h9", "h10", "h5", "h7", "h20", "h16")
 
 
@@ -68,7 +70,7 @@ def store_verdict(
     if sent.state not in (PackageState.SUBMITTED.value, PackageState.CHECKED.value):
         parameters = (("stem", sent.stem), ("state", sent.state))
         return VerdictCounts(findings=(Finding("report-out-of-turn", parameters=parameters),))
-    checked = CheckedIndex(reports)
+    checked = CheckedIndex(report for report in reports if _is_of(report, sent))
     accepted: list[int] = []
     findings: list[Finding] = []
     refused: list[int] = []
@@ -107,6 +109,16 @@ def store_verdict(
             )
     released = release_waiting(connection, [*accepted, *refused])
     return VerdictCounts(len(accepted), len(refused), unread, released, unchanged, tuple(findings))
+
+
+def _is_of(report: CheckReport, sent: AnyRow) -> bool:
+    """Whether what the report prints of its package is this one's."""
+    if report.institution_code and report.institution_code != sent.institution_code:
+        return False
+    printed, known = report.receipt_number, sent.receipt_number
+    # The native library knows a package by ids of another kind than the web's 13 digits.
+    alike = len(printed) == len(known) and known.isdigit()
+    return not alike or printed == known
 
 
 def _package_rows(connection: Connection, package_id: int) -> Sequence[AnyRow]:
@@ -204,12 +216,16 @@ class CheckedIndex:
     def __init__(self, reports: Iterable[CheckReport]) -> None:
         self._by_code: dict[str, list[CheckedRecord]] = {}
         self.of_all: list[CheckedRecord] = []
-        """Faults of the file as a whole: the report names no order."""
+        """Faults of the file as a whole: the reports name no record at all."""
+        nameless = []
         for report in reports:
             for item in report.records:
-                if item.error_code and not item.values.get("h15"):
-                    self.of_all.append(item)
-                self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
+                if any(item.values.get(tag) for tag in _NAMING):
+                    self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
+                elif item.error_code:
+                    nameless.append(item)
+        if not self._by_code:
+            self.of_all = nameless
 
     def errors_of(self, item: UploadRecord) -> list[CheckedRecord]:
         return [checked for checked in self._named(item) if checked.error_code]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -156,3 +157,21 @@ def _wait_for(condition: object, seconds: float = 20) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+def test_a_port_in_use_is_told_in_one_sentence(config: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        text = config.read_text("utf-8").replace("[mllp]\nport = 0", f"[mllp]\nport = {port}")
+        config.write_text(text, "utf-8")
+        refused = subprocess.run(
+            command("serve", "--config", str(config)),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert refused.returncode == 2
+    assert str(port) in refused.stderr
+    assert "[mllp] port" in refused.stderr
+    assert "Traceback" not in refused.stderr
