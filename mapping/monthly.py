@@ -73,10 +73,10 @@ def variant_of(record: UploadRecord) -> Variant:
 
 def variant_of_values(header: Mapping[str, str]) -> Variant:
     """:func:`variant_of` for the plain header values of a record."""
-    h5 = len(header.get("h5", ""))
-    in_h15, in_h18 = _is_order_code(header.get("h15", "")), _is_order_code(header.get("h18", ""))
+    h5, in_h15 = len(header.get("h5", "")), _is_order_code(header.get("h15", ""))
     if h5 == _CARD_TIME and in_h15:
         return Variant.DAILY
+    in_h18 = _is_order_code(header.get("h18", ""))
     h6 = len(header.get("h6", ""))
     monthly = (h5 == _CLAIM_KIND) + (in_h18 and not in_h15) + (h6 > 4)
     daily = (h5 > _CLAIM_KIND) + (in_h15 and not in_h18) + (0 < h6 <= 4)

@@ -13,10 +13,10 @@ from adapters.ports.intake import Media
 from broker.cli.record_preview import RecordPreview
 from mapping.editions.edition import Variant
 from mapping.finding import Finding
-from mapping.monthly import variant_of
+from mapping.monthly import variant_of, variant_of_values
 from mapping.package_file import read_package
 from mapping.package_name import parse_stem
-from mapping.record import UploadRecord
+from mapping.record import UploadRecord, plain_values
 from mapping.rules import RuleContext, check_record, package_findings, unchecked_codes
 from mapping.upload_xml import read_upload
 
@@ -66,7 +66,7 @@ def _told(
 ) -> Iterator[UploadRecord]:
     """The records, each checked by itself on its way through."""
     for number, record in enumerate(records, start=1):
-        layout = variant_of(record).value
+        layout = variant_of_values(plain_values(record.header)).value
         if layout != result.message:
             result.message = _MIXED if result.message else layout
         if result.keeps_records:

@@ -27,15 +27,23 @@ def order_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[
     code, report_type = header.get("h15", ""), header.get("h1", "")
     if not code:
         return
+    yield from _listing_findings(code, report_type)
+    if context.order_codes is not None and not _in_force(code, header.get("h20", ""), context):
+        yield Finding("37", "h15", "hdata", code)
+
+
+@lru_cache(maxsize=4096)
+def _listing_findings(code: str, report_type: str) -> tuple[Finding, ...]:
+    findings = []
     official = report_type_of(code)
     # Report type 4 takes the seven implant codes and no other (SPEC114 p. 6).
     fits = report_type == official if official else report_type != "4"
     if not fits and report_type in ("1", "2", "3", "4"):
-        yield Finding("30", "h1", "hdata", report_type, parameters=(("order_code", code),))
+        about = (("order_code", code),)
+        findings.append(Finding("30", "h1", "hdata", report_type, parameters=about))
     if not official:
-        yield Finding("order-code-not-listed", "h15", "hdata", code, Severity.WARNING)
-    if context.order_codes is not None and not _in_force(code, header.get("h20", ""), context):
-        yield Finding("37", "h15", "hdata", code)
+        findings.append(Finding("order-code-not-listed", "h15", "hdata", code, Severity.WARNING))
+    return tuple(findings)
 
 
 @lru_cache(maxsize=1024)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from hashlib import blake2b
+from operator import itemgetter
 
 from mapping.editions.edition import Variant
 from mapping.finding import Finding
@@ -15,10 +16,10 @@ from mapping.rocdate import roc_date
 from mapping.rules.context import RuleContext
 
 _TAGS = {
-    Variant.DAILY: (CORRECTION_KEY, "h15", "h16"),
-    Variant.MONTHLY: (MONTHLY_CORRECTION_KEY, "h18", "h19"),
+    Variant.DAILY: (CORRECTION_KEY, itemgetter(*CORRECTION_KEY), "h15", "h16"),
+    Variant.MONTHLY: (MONTHLY_CORRECTION_KEY, itemgetter(*MONTHLY_CORRECTION_KEY), "h18", "h19"),
 }
-"""Correction key, order code and upload time of each layout."""
+"""Correction key, what takes it out of a whole header in one step, order code, upload time."""
 
 
 def check_package(
@@ -50,12 +51,16 @@ def package_findings(
     seen: dict[bytes, int] = {}
     for index, record in enumerate(records, start=1):
         header = plain_values(record.header)
-        key_tags, code_tag, time_tag = _TAGS[variant_of_values(header)]
+        key_tags, key_parts, code_tag, time_tag = _TAGS[variant_of_values(header)]
         if header.get("h2") != name.institution_code:
             yield Finding("22", "h2", f"hdata[{index}]", header.get("h2", ""))
         if header.get(time_tag, "")[:7] != day:
             yield Finding("22", time_tag, f"hdata[{index}]", header.get(time_tag, ""))
-        key = "\x1f".join([header.get(tag, "") for tag in key_tags])
+        try:
+            parts = key_parts(header)
+        except KeyError:
+            parts = [header.get(tag, "") for tag in key_tags]
+        key = "\x1f".join(parts)
         digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         first = seen.setdefault(digest, index)
         if first != index:

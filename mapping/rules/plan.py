@@ -91,23 +91,28 @@ class RecordPlan:
 
 def plan_for(edition: Edition, header: Mapping[str, str]) -> RecordPlan:
     """The plan for a record with these header values."""
-    deciding, plans = _plans(edition)
+    known = _PLANS.get(edition.name)
+    if known is None:
+        known = _PLANS[edition.name] = _Plans(_deciding_values(edition), {})
     key = tuple(
-        [value if (value := header.get(tag, "")) in values else "" for tag, values in deciding]
+        [value if (value := header.get(tag, "")) in named else "" for tag, named in known.deciding]
     )
-    plan = plans.get(key)
+    plan = known.plans.get(key)
     if plan is None:
-        named = {tag: value for (tag, _), value in zip(deciding, key, strict=True)}
-        plan = plans[key] = RecordPlan(_level(edition.header, named), _level(edition.rows, named))
+        values = {tag: value for (tag, _), value in zip(known.deciding, key, strict=True)}
+        header_plan, row_plan = _level(edition.header, values), _level(edition.rows, values)
+        plan = known.plans[key] = RecordPlan(header_plan, row_plan)
     return plan
 
 
-@cache
-def _plans(
-    edition: Edition,
-) -> tuple[tuple[tuple[str, frozenset[str]], ...], dict[tuple[str, ...], RecordPlan]]:
-    # Only named values make a key of their own: the plans are as many as their combinations.
-    return _deciding_values(edition), {}
+class _Plans(NamedTuple):
+    """Only named values make a key of their own: there are as many plans as combinations."""
+
+    deciding: tuple[tuple[str, frozenset[str]], ...]
+    plans: dict[tuple[str, ...], RecordPlan]
+
+
+_PLANS: dict[str, _Plans] = {}
 
 
 def _deciding_values(edition: Edition) -> tuple[tuple[str, frozenset[str]], ...]:

@@ -16,7 +16,7 @@ from mapping.rules.claims import claim_findings
 from mapping.rules.context import RuleContext
 from mapping.rules.implants import implant_findings
 from mapping.rules.monthly import claim_key_findings
-from mapping.rules.order import item_findings, item_rules, order_findings
+from mapping.rules.order import ItemRule, item_findings, item_rules, order_findings
 from mapping.rules.plan import FieldPlan, plan_for
 from mapping.rules.programmes import companion_findings, programme_findings
 from mapping.rules.report_template import template_findings
@@ -55,9 +55,9 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
         for tag in plan.header.expected:
             if tag not in header:
                 findings.append(_expected(tag, _HEADER, 1))
-    for tag in _PAST_IN_HEADER if is_daily else _PAST_IN_MONTHLY_HEADER:
-        if header.get(tag, "")[:7] > today and is_roc_date(header[tag][:7]):
-            findings.append(Finding("future-date", tag, _HEADER, header[tag], Severity.WARNING))
+    past = _PAST_IN_HEADER if is_daily else _PAST_IN_MONTHLY_HEADER
+    if max([header.get(tag, "") for tag in past])[:7] > today:
+        _check_past(header, past, _HEADER, today, findings)
     if is_daily:
         findings.extend(_header_findings(header, context))
     else:
@@ -94,9 +94,7 @@ def _check_rows(
 ) -> None:
     if not rows:
         findings.append(Finding("no-rows", "r1", _HEADER))
-    items = item_rules(order_code)
-    in_programme = has_programme(order_code)
-    has_template = has_report_template(order_code)
+    items, in_programme, has_template = _row_rules(order_code)
     numbers: set[str] = set()
     absent: dict[str, list[int]] = {}
     for index, row in enumerate(rows, start=1):
@@ -114,9 +112,8 @@ def _check_rows(
             for tag in plan.expected:
                 if tag not in row:
                     absent.setdefault(tag, []).append(index)
-        for tag in _PAST_IN_ROW:
-            if tag in row and row[tag][:7] > today and is_roc_date(row[tag][:7]):
-                findings.append(Finding("future-date", tag, place, row[tag], Severity.WARNING))
+        if row.get("r10", "")[:7] > today or row.get("r14", "")[:7] > today:
+            _check_past(row, _PAST_IN_ROW, place, today, findings)
         if items:
             findings.extend(item_findings(items, row, place))
         if in_programme:
@@ -148,6 +145,20 @@ def _check_level(
     if plan.blank:
         for tag in plan.blank.intersection(values):
             findings.append(Finding("07", tag, place, values[tag]))
+
+
+@lru_cache(maxsize=1024)
+def _row_rules(order_code: str) -> tuple[Mapping[str, ItemRule], bool, bool]:
+    return item_rules(order_code), has_programme(order_code), has_report_template(order_code)
+
+
+def _check_past(
+    values: Mapping[str, str], tags: Sequence[str], place: str, today: str, findings: list[Finding]
+) -> None:
+    for tag in tags:
+        day = values.get(tag, "")[:7]
+        if day > today and is_roc_date(day):
+            findings.append(Finding("future-date", tag, place, values[tag], Severity.WARNING))
 
 
 def _missing(code: str, tag: str, place: str) -> Finding:

@@ -37,7 +37,7 @@ def visit_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[
             if len(code) == 10 and code not in context.institutions:
                 yield Finding("28", tag, "hdata", code)
     national_id = header.get("h9", "")
-    if _is_ten_capitals(national_id) and not is_valid_national_id(national_id):
+    if not is_valid_national_id(national_id) and _is_ten_capitals(national_id):
         yield Finding("national-id-checksum", "h9", "hdata", national_id, Severity.WARNING)
 
 
