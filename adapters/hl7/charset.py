@@ -75,6 +75,7 @@ class UndecodablePayload(UnreadablePayload):
         super().__init__(
             charset=charset, offset=offset, reason="undecodable", place=f"byte {offset}"
         )
+        self.charset, self.offset = charset, offset
 
 
 class UnknownCharset(UnreadablePayload):
@@ -92,6 +93,7 @@ class UnknownCharset(UnreadablePayload):
 
     def __init__(self, *, charset: str) -> None:
         super().__init__(charset=charset, reason="unknown character set", place="MSH-18")
+        self.charset = charset
 
 
 def decode_payload(raw: bytes, fallback: str = "utf-8") -> tuple[str, str]:

@@ -23,6 +23,16 @@ _NULL: Final = '""'
 _FILLING: Final = " \t\0\x1a"
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s]")
 _MOST_LINES: Final = 50_000
+_OBX_VALUE: Final = 5
+_NTE_COMMENT: Final = 3
+# Value types of HL7 table 0125 whose values come in lines: text, and documents in Base64.
+_IN_LINES: Final = frozenset({"TX", "FT", "ED", "RP"})
+# Senders write optional segments without a field. Any other bare word is somebody's text.
+_BARE: Final = frozenset(
+    {"ADD", "AL1", "BLG", "CTI", "DG1", "DSC", "ERR", "EVN", "FT1", "GT1", "IN1", "IN2", "INV",
+     "MSA", "NK1", "NTE", "OBR", "OBX", "ORC", "PD1", "PID", "PR1", "PRT", "PV1", "PV2", "ROL",
+     "SAC", "SFT", "SPM", "TCD", "TQ1", "TQ2", "UAC"}
+)  # fmt: skip
 
 
 class NotEr7(UnreadablePayload):
@@ -58,6 +68,14 @@ class Segment:
             prefix[:-1] if prefix and self.name == "MSH" else f"{prefix}{self.name}[{self.ordinal}]"
         )
         return f"{at}-{number}" if number else at
+
+    def place_in(self, report_place: str, number: int = 0) -> str:
+        """The same, led by the place of the report that it belongs to: ``OBR[2]/PID[1]-7``, and
+        ``OBR[2]-7`` in the segment that names the report."""
+        place = self.place()
+        if place != report_place:
+            place = f"{report_place}/{place.removeprefix(self._message.place_prefix)}"
+        return f"{place}-{number}" if number else place
 
     def raw(self, number: int) -> str:
         """The field as written, ``""`` where absent."""
@@ -108,6 +126,14 @@ class Segment:
             parts = [message.decode(part) for part in parts]
         return ["" if part == _NULL else part for part in parts]
 
+    def takes_text(self) -> bool:
+        """Whether text behind the segment may go on in its last field: running text or a document
+        in OBX-5, a comment in NTE-3. Anything else would be changed by it."""
+        last = len(self.fields) - 1
+        if self.name == "OBX":
+            return last == _OBX_VALUE and self.fields[2].strip().upper() in _IN_LINES
+        return self.name == "NTE" and last == _NTE_COMMENT
+
     def join(self, link: str, fields: list[str]) -> None:
         """Continue the last field with ``link`` and the first of ``fields``; append the rest."""
         self.fields[-1] += link + fields[0] if fields else ""
@@ -132,6 +158,8 @@ class Message:
     segments: list[Segment] = field(default_factory=list)
     stray_lines: list[str] = field(default_factory=list)
     """Places of segments to which lines that are no segment were joined."""
+    refused_lines: list[Segment] = field(default_factory=list)
+    """Segments behind which stood text that cannot belong to them: it was not joined."""
 
     def first(self, name: str) -> Segment | None:
         """The first segment of this name."""
@@ -207,8 +235,9 @@ def _delimiters(separator: str, declared: str) -> Delimiters:
 def parse_er7(text: str, charset: str = "utf-8") -> Er7Payload:
     """Every message of a payload: one MSH, several in a row, or an FHS/BHS batch.
 
-    Lines may end in CR, LF or CRLF. A line that is no segment belongs to the text before it and
-    is joined to that segment with a line end; ADD continues the last field (section 2.10.2).
+    Lines may end in CR, LF or CRLF. A line that is no segment is joined with a line end to running
+    text before it, which ADD continues too (section 2.10.2); behind anything else it is left out
+    and told in ``Message.refused_lines``.
     ``charset`` is the codec that the text was decoded with. Raises :class:`NotEr7` when there
     is no MSH, or none with usable delimiters.
     """
@@ -270,16 +299,35 @@ def _read_message(lines: list[str], place_prefix: str, charset: str) -> Message:
     for line in lines:
         fields = line.split(separator)
         name = fields[0]
-        if len(name) != 3 or not name.isalnum() or not name.isupper():
+        if len(name) != 3 or not name.isalnum() or not name.isupper() or _is_bare_word(fields):
             if line[:3] not in _BATCH:
-                segments[-1].join("\n", fields)
-                message.stray_lines.append(segments[-1].place())
+                _go_on(message, "\n", fields)
             continue
         if name == "ADD" and len(segments) > 1:
-            segments[-1].join("", fields[1:])
+            if len(fields) > 1:
+                _go_on(message, "", fields[1:])
             continue
         if name in _HEADERS:
             fields.insert(1, separator)
         ordinal = counts[name] = counts.get(name, 0) + 1
         segments.append(Segment(fields, message, ordinal))
     return message
+
+
+def _is_bare_word(fields: list[str]) -> bool:
+    """``NIL`` or ``POS`` on a line of its own is text, ``PV1`` is a segment without fields."""
+    name = fields[0]
+    return len(fields) == 1 and name not in _BARE and name[0] != "Z" and name not in _HEADERS
+
+
+def _go_on(message: Message, link: str, fields: list[str]) -> None:
+    last = message.segments[-1]
+    # What was left out once is not told a second time, and nothing goes on behind a gap.
+    if message.refused_lines and message.refused_lines[-1] is last:
+        return
+    if not last.takes_text():
+        message.refused_lines.append(last)
+        return
+    last.join(link, fields)
+    if link:
+        message.stray_lines.append(last.place())

@@ -14,6 +14,7 @@ from typing import Final
 from adapters.hl7.er7 import Message, Segment
 
 _TEXT_TYPES: Final = frozenset({"TX", "FT"})
+_NAMED: Final = frozenset({"MSH", "PID", "PV1", "ORC", "OBR", "SPM", "OBX"})
 
 
 @dataclass(slots=True)
@@ -31,6 +32,7 @@ class PersonSegments:
     pid: Segment | None = None
     pv1: Segment | None = None
     notes: list[str] = field(default_factory=list)
+    damaged: list[Segment] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class OrderGroup:
     spm: Segment | None = None
     lines: list[ResultLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    damaged: list[Segment] = field(default_factory=list)
+    """Segments of the group, other than those above, behind which text had to be left out."""
 
 
 def group_orders(message: Message) -> list[OrderGroup]:
@@ -67,10 +71,13 @@ class _Grouping:
         self._orc_notes: list[str] = []
         self._spm: Segment | None = None
         self._notes = self._person.notes
+        refused = frozenset(message.refused_lines)
         for segment in message.segments:
             step = _STEPS.get(segment.name)
             if step is not None:
                 step(self, segment)
+            if refused and segment in refused and segment.name not in _NAMED:
+                self._damage(segment)
 
     def pid(self, segment: Segment) -> None:
         self._person = PersonSegments(pid=segment)
@@ -125,6 +132,9 @@ class _Grouping:
         note = "\n".join(segment.decoded_repetitions(3))
         if note.strip():
             self._notes.append(note)
+
+    def _damage(self, segment: Segment) -> None:
+        (self._group or self._person).damaged.append(segment)
 
     def _open(self, group: OrderGroup) -> OrderGroup:
         self._group = group

@@ -44,13 +44,9 @@ def read_patient(
     national_id = _national_id(identifiers, pid, segments, profile)
     if not national_id:
         findings.append(Finding("hl7-no-national-id", "h9", pid.place(3), "", Severity.WARNING))
-    born = pid.text(7)
-    birth_on = parse_day(born)
-    if born.strip() and birth_on is None:
-        findings.append(Finding("hl7-time", "h10", pid.place(7), born, Severity.WARNING))
     return Patient(
         national_id=national_id,
-        birth_on=birth_on,
+        birth_on=parse_day(pid.text(7)),
         sex=_SEXES.get(pid.text(8).strip().upper(), ""),
         name=_name(pid),
         chart_number=_chart_number(identifiers, national_id) or pid.text(2).strip(),

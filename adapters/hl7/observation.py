@@ -15,10 +15,12 @@ from adapters.hl7.grouping import ResultLine
 from adapters.hl7.identity import national_form
 from adapters.hl7.statuses import observation_status
 from adapters.hl7.timestamp import parse_moment
+from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
 from mapping.moment import Moment
 from mapping.reference_range import parse_reference_range
 from mapping.report import Observation, ObservationStatus, ReferenceRange
+from mapping.values import parse_quantity
 
 _NULL: Final = '""'
 _NO_RANGE: Final = ReferenceRange()
@@ -37,9 +39,21 @@ _PERSONS_AND_PLACES: Final = frozenset(
 
 
 class ObservationReader:
-    """Reads the OBX of one message; ``findings`` collects what could not be used."""
+    """Reads the OBX of one message; ``findings`` collects what could not be used.
 
-    __slots__ = ("_charset", "_delimiters", "_findings", "_message", "_status_in_obx_11")
+    ``report_place`` leads the places of findings that must hold the report; ``is_collected`` says
+    that its specimen has a collection time. Both are set for each report before its lines are read.
+    """
+
+    __slots__ = (
+        "_charset",
+        "_delimiters",
+        "_findings",
+        "_message",
+        "_status_in_obx_11",
+        "is_collected",
+        "report_place",
+    )
 
     def __init__(
         self, message: Message, findings: list[Finding], *, status_in_obx_11: bool = True
@@ -49,9 +63,12 @@ class ObservationReader:
         self._charset = message.charset
         self._findings = findings
         self._status_in_obx_11 = status_in_obx_11
+        self.report_place = ""
+        self.is_collected = False
 
     def read(self, line: ResultLine, inherited: ObservationStatus, sex: str) -> Observation | None:
-        """The observation of one result line; ``None`` where it has no code or is a document.
+        """The observation of one result line; ``None`` where it has no code, is a document, or is
+        a number that text was put behind.
 
         ``inherited`` is the status of an OBX that has none; ``sex`` chooses among ranges.
         """
@@ -72,6 +89,9 @@ class ObservationReader:
             self._report("hl7-no-code", obx, 3, severity=Severity.ERROR)
             return None
         value = self._value(line, value_type)
+        if "\n" in value and _begins_with_number(value):
+            self._hold("hl7-number-in-text", obx, 5)
+            return None
         unit = read_unit(fields[6], delimiters, charset) if fields[6] else ""
         if value_type == "CQ" and not unit:
             unit = obx.text(5, 2)
@@ -89,7 +109,7 @@ class ObservationReader:
             read_coded_text(fields[17], delimiters, charset) if fields[17] else "",
             obx.text(4) if fields[4] else "",
             self._performer(obx) if fields[16] else "",
-            self._moment(obx, 14) if fields[14] else None,
+            self._collected(obx) if fields[14] else None,
             self._moment(obx, 19) if fields[19] else None,
             tuple(line.notes) if line.notes else (),
             obx.place(),
@@ -176,6 +196,16 @@ class ObservationReader:
         found = (national_form(self._message.part(item, 1)) for item in obx.repetitions(16))
         return next(filter(None, found), "")
 
+    def _collected(self, obx: Segment) -> Moment | None:
+        """OBX-14 (section 7.4.2.14); where nothing else says when the specimen was taken, one that
+        cannot be read holds the report, so that no other time goes out in its stead."""
+        if self.is_collected:
+            return self._moment(obx, 14)
+        moment = usable(parse_moment(obx.fields[14]) or parse_moment(obx.text(14)))
+        if moment is None and obx.text(14).strip():
+            self._hold("hl7-time-needed", obx, 14, obx.text(14))
+        return moment
+
     def _moment(self, obx: Segment, number: int) -> Moment | None:
         moment = parse_moment(obx.fields[number])
         if moment is not None:
@@ -195,3 +225,11 @@ class ObservationReader:
         severity: Severity = Severity.WARNING,
     ) -> None:
         self._findings.append(Finding(code, "", obx.place(number), value, severity))
+
+    def _hold(self, code: str, obx: Segment, number: int, value: str = "") -> None:
+        place = obx.place_in(self.report_place, number)
+        self._findings.append(Finding(code, "", place, value, Severity.ERROR))
+
+
+def _begins_with_number(text: str) -> bool:
+    return parse_quantity(text.partition("\n")[0].strip()) is not None

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.hl7.charset import decode_payload
-from adapters.hl7.er7 import parse_er7
+from adapters.hl7.batch import read_messages
 from adapters.hl7.result_message import ResultMessageReader, message_kind
 from mapping.finding import Finding, Severity
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
 from mapping.report import LabReport
+from mapping.report_place import places_within
 
 _MOST_FINDINGS: Final = 500
 
@@ -28,13 +28,14 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     """All reports of one payload: a message, several in a row, or an FHS/BHS batch.
 
     Quality-control runs (MSH-11 ``Q``; MSH-16 ``1`` or ``2``, as analysers of Mindray mark
-    calibration and control; SPM-11) never become reports. Raises
+    calibration and control; SPM-11) never become reports. A message of a batch that cannot be
+    decoded is a finding and the others are read. An error whose place begins with that of a report
+    says that the report must not go out as it was read. Raises
     :class:`adapters.hl7.charset.UndecodablePayload`, ``UnknownCharset`` or
     :class:`adapters.hl7.er7.NotEr7`.
     """
-    text, codec = decode_payload(raw, profile.charset)
-    payload = parse_er7(text, codec if codec != "ascii" else "utf-8")
-    findings = [
+    payload, text, findings = read_messages(raw, profile.charset)
+    findings += [
         Finding("hl7-outside-message", "", place, "", Severity.ERROR) for place in payload.outside
     ]
     findings += [Finding("hl7-header", "", place) for place in payload.unreadable]
@@ -48,8 +49,7 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
         reports += found
         quality_control = quality_control or is_control
     if len(findings) > _MOST_FINDINGS:
-        more = Finding("hl7-more-findings", parameters=(("count", str(len(findings))),))
-        findings = [*findings[:_MOST_FINDINGS], more]
+        findings = _fewer(findings, reports)
     if reports:
         content = Content.REPORTS
     else:
@@ -62,3 +62,17 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
         kind=message_kind(header),
         control_id=header.text(10).strip(),
     )
+
+
+def _fewer(findings: list[Finding], reports: list[LabReport]) -> list[Finding]:
+    """The first findings, and of the others one for each report that must not go out as read."""
+    more = Finding("hl7-more-findings", parameters=(("count", str(len(findings))),))
+    kept, others = findings[:_MOST_FINDINGS], findings[_MOST_FINDINGS:]
+    places = {report.place for report in reports}
+    for finding in others:
+        if finding.severity is Severity.ERROR:
+            place = next((at for at in places_within(finding.place) if at in places), "")
+            if place:
+                places.discard(place)
+                kept.append(finding)
+    return [*kept, more]

@@ -23,6 +23,7 @@ from adapters.hl7.identity import (
 from adapters.hl7.observation import ObservationReader
 from adapters.hl7.statuses import inherited_status, report_status, status_of_observations
 from adapters.hl7.timestamp import parse_moment
+from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
 from mapping.moment import Moment, Precision
 from mapping.profile import SourceProfile
@@ -63,6 +64,10 @@ class ResultMessageReader:
         self._profile = profile
         self._findings = findings
         self._unusable = self._refuse_control_characters() if suspect else frozenset()
+        self._refused = frozenset(message.refused_lines)
+        self._told: set[Segment] = set()
+        if self._refused:
+            self._unusable |= {each.place() for each in self._refused if each.name == "OBX"}
         self._observations = ObservationReader(
             message, findings, status_in_obx_11=profile.hl7.status_from_obx_11
         )
@@ -101,6 +106,9 @@ class ResultMessageReader:
                 self._leave_out(group.spm, 11)
             else:
                 reports.append(self._read_group(group))
+        for segment in self._message.refused_lines:
+            if segment not in self._told:
+                self._report("hl7-text-left-out", segment.place(), severity=Severity.ERROR)
         return reports, controls > 0
 
     def _leave_out(self, segment: Segment, number: int) -> None:
@@ -136,9 +144,16 @@ class ResultMessageReader:
         if patient is None:
             patient = read_patient(self._message, segments, self._profile, self._findings)
             self._patients[id(person)] = patient
+        if patient.birth_on is None and person.pid is not None and person.pid.text(7).strip():
+            self._hold("hl7-time-needed", person.pid, place, 7, person.pid.text(7))
+        if self._refused:
+            self._tell_refused(group, segments, place)
+        specimen = self._specimen(obr, spm, place)
         if obr is None:
             self._report("hl7-no-obr", place)
         declared, inherited = self._statuses(obr)
+        self._observations.report_place = place
+        self._observations.is_collected = specimen.collected_at is not None
         observations = self._read_lines(group, inherited, patient.sex)
         if obr is not None and not observations and declared is not ReportStatus.CANCELLED:
             self._report("hl7-no-observation", obr.place())
@@ -152,7 +167,7 @@ class ResultMessageReader:
             placer_order_number=_first_text((obr, 2), (group.orc, 2)),
             filler_order_number=_first_text((obr, 3), (group.orc, 3)),
             accession_number=_accession(spm),
-            specimen=self._specimen(obr, spm),
+            specimen=specimen,
             ordered_at=self._moment((obr, 6)) or self._entered_at(group),
             reported_at=self._moment((obr, 22)),
             ordering_provider_id=(
@@ -204,7 +219,7 @@ class ResultMessageReader:
             return ()
         return read_codings(segment.raw(number), self._message.delimiters, self._message.charset)
 
-    def _specimen(self, obr: Segment | None, spm: Segment | None) -> Specimen:
+    def _specimen(self, obr: Segment | None, spm: Segment | None, place: str) -> Specimen:
         kind = ""
         if spm is not None:
             kind = read_coded_text(spm.raw(4), self._message.delimiters, self._message.charset)
@@ -212,9 +227,30 @@ class ResultMessageReader:
             kind = obr.text(15, 1, 2).strip() or obr.text(15, 1, 1).strip()
         return Specimen(
             kind=kind,
-            collected_at=self._moment((spm, 17), (obr, 7)),
+            collected_at=self._collected_at(obr, spm, place),
             received_at=self._moment((spm, 18), (obr, 14)),
         )
+
+    def _collected_at(self, obr: Segment | None, spm: Segment | None, place: str) -> Moment | None:
+        """SPM-17, else OBR-7. What is given and cannot be read holds the report, unless the other
+        place tells the time: the time of the card must not go out in its stead."""
+        unread: list[tuple[Segment, int, str]] = []
+        found: Moment | None = None
+        for segment, number in ((spm, 17), (obr, 7)):
+            if segment is None or not segment.raw(number):
+                continue
+            text = segment.text(number)
+            found = usable(parse_moment(text))
+            if found is not None:
+                break
+            if text.strip():
+                unread.append((segment, number, text))
+        for segment, number, text in unread:
+            if found is None:
+                self._hold("hl7-time-needed", segment, place, number, text)
+            else:
+                self._report("hl7-time", segment.place(number), text)
+        return found
 
     def _entered_at(self, group: OrderGroup) -> Moment | None:
         """ORC-9 is when this transaction was entered: an order time only if the specimen had
@@ -254,6 +290,24 @@ class ResultMessageReader:
                     if segment.name == "OBX" and number in _RESULT_FIELDS:
                         unusable.add(segment.place())
         return frozenset(unusable)
+
+    def _tell_refused(
+        self, group: OrderGroup, segments: dict[str, Segment | None], place: str
+    ) -> None:
+        """Each segment of the report behind which text was left out; its OBX are not used."""
+        named = [segment for name, segment in segments.items() if segment and name != "OBX"]
+        lines = [segment for line in group.lines for segment in line.segments]
+        for segment in (*named, *lines, *group.damaged, *group.person.damaged):
+            if segment in self._refused:
+                self._told.add(segment)
+                self._hold("hl7-text-left-out", segment, place)
+
+    def _hold(
+        self, code: str, segment: Segment, report_place: str, number: int = 0, value: str = ""
+    ) -> None:
+        """An error of one report: its place begins with that of the report."""
+        place = segment.place_in(report_place, number)
+        self._findings.append(Finding(code, "", place, value, Severity.ERROR))
 
     def _report(
         self, code: str, place: str, value: str = "", severity: Severity = Severity.WARNING

@@ -122,10 +122,52 @@ def test_the_error_does_not_repeat_the_text() -> None:
 
 
 def test_a_line_that_is_no_segment_stays_in_the_text_before_it() -> None:
-    message = only(f"{HEADER}\nOBX|1|TX|C||first line\nsecond line|unit\nthird\n")
-    assert message.segments[1].raw(5) == "first line\nsecond line"
-    assert message.segments[1].raw(6) == "unit\nthird"
+    message = only(f"{HEADER}\nOBX|1|TX|C||first line\nsecond line\nthird|unit\n")
+    assert message.segments[1].raw(5) == "first line\nsecond line\nthird"
+    assert message.segments[1].raw(6) == "unit"
     assert message.stray_lines == ["OBX[1]", "OBX[1]"]
+    assert message.refused_lines == []
+
+
+def test_a_comment_takes_lines_too() -> None:
+    message = only(f"{HEADER}\nNTE|1||first line\nNIL\n")
+    assert message.segments[1].raw(3) == "first line\nNIL"
+
+
+@pytest.mark.parametrize(
+    ("segment", "line"),
+    [
+        ("OBX|1|NM|C||0.9", "99"),
+        ("OBX|1|SN|C||^0.9", "99"),
+        ("OBX|1|CE|C||NEG", "POS"),
+        ("OBX|1|ST|C||NEG", "see note"),
+        ("OBX|1|TX|C||text|unit", "third"),
+        ("OBX|1|TX|C", "0.9"),
+        ("OBX|1|NM|C||0.9|||||F", "MSHXXX"),
+        ("OBX|1|NM|C||0.9", "ADD|9"),
+        ("PID|1||A", "B"),
+        ("NTE|1|L|text|RE", "more"),
+    ],
+)
+def test_text_that_cannot_belong_to_the_segment_before_it_never_changes_it(
+    segment: str, line: str
+) -> None:
+    message = only(f"{HEADER}\r{segment}\r{line}\r{line}\rZZZ|1\r")
+    assert [s.written() for s in message.segments] == [HEADER, segment, "ZZZ|1"]
+    assert message.refused_lines == [message.segments[1]]
+    assert message.stray_lines == []
+
+
+def test_a_segment_without_fields_is_no_text() -> None:
+    message = only(f"{HEADER}\rPV1\rOBX|1|NM|C||0.9\rORC\r")
+    assert [s.name for s in message.segments] == ["MSH", "PV1", "OBX", "ORC"]
+    assert message.refused_lines == []
+
+
+def test_a_document_may_come_in_lines() -> None:
+    message = only(f"{HEADER}\rOBX|1|ED|C||^AP^^Base64^JVBE\nRi0x||||||F\r")
+    assert message.refused_lines == []
+    assert message.segments[1].raw(11) == "F"
 
 
 def test_add_continues_the_last_field() -> None:

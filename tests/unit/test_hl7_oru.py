@@ -8,7 +8,7 @@ from adapters.hl7.charset import UndecodablePayload
 from adapters.hl7.oru import read_hl7
 from mapping.finding import Severity
 from mapping.moment import Moment, Precision
-from mapping.parsed import Content
+from mapping.parsed import Content, ParsedPayload
 from mapping.profile import Hl7Dialect, SourceProfile
 from mapping.report import Coding, ObservationStatus, ReportStatus
 from tests.hl7_samples import (
@@ -274,8 +274,11 @@ def test_a_line_with_a_control_character_is_left_out_and_told() -> None:
 def test_bad_times_are_findings_and_stay_empty() -> None:
     obr = with_fields(OBR, f7="Blood", f22="F")
     parsed = read(message(MSH, with_fields(PID, f7="1991"), obr, OBX))
-    assert codes(parsed) == {"hl7-time": "PID[1]-7"}
-    assert [f.place for f in parsed.findings] == ["PID[1]-7", "OBR[1]-7", "OBR[1]-22"]
+    assert [(f.code, f.place, f.severity) for f in parsed.findings] == [
+        ("hl7-time-needed", "OBR[1]/PID[1]-7", Severity.ERROR),
+        ("hl7-time-needed", "OBR[1]-7", Severity.ERROR),
+        ("hl7-time", "OBR[1]-22", Severity.WARNING),
+    ]
     assert parsed.reports[0].reported_at is None
     assert parsed.reports[0].specimen.collected_at is None
 
@@ -352,3 +355,130 @@ def test_a_lone_line_that_cannot_be_used_is_named_and_breaks_nothing() -> None:
     parsed = read_hl7(raw, SourceProfile("lab", charset="ascii"))
     assert any(finding.place.startswith("OBX") for finding in parsed.findings)
     assert not any(report.observations for report in parsed.reports)
+
+
+def holding(parsed: ParsedPayload) -> list[tuple[str, str]]:
+    return [(f.code, f.place) for f in parsed.findings if f.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize("text", ["19/11/2026 0910", "202603", "19000101", "0"])
+def test_an_unreadable_collection_time_is_an_error_of_its_report(text: str) -> None:
+    obr, obx = with_fields(OBR, f7=text), with_fields(OBX, f14="")
+    parsed = read(message(MSH, PID, OBR, obx, obr, obx))
+    assert holding(parsed) == [("hl7-time-needed", "OBR[2]-7")]
+    assert parsed.reports[1].place == "OBR[2]"
+    assert parsed.reports[1].specimen.collected_at is None
+    for language in ("en", "zh"):
+        assert "OBR[2]-7" in parsed.findings[-1].message(language)
+
+
+def test_an_unreadable_time_of_the_specimen_is_an_error_unless_the_order_tells_it() -> None:
+    spm = "SPM|1|||SER|||||||||||||19/11/2026"
+    assert holding(read(message(MSH, PID, with_fields(OBR, f7=""), OBX, spm))) == [
+        ("hl7-time-needed", "OBR[1]/SPM[1]-17")
+    ]
+    parsed = read(message(MSH, PID, OBR, OBX, spm))
+    assert holding(parsed) == []
+    assert codes(parsed) == {"hl7-time": "SPM[1]-17"}
+    assert parsed.reports[0].specimen.collected_at is not None
+
+
+def test_an_unreadable_time_of_a_line_is_an_error_where_nothing_else_tells_it() -> None:
+    lines = OBX, with_fields(OBX, f14="19/11/2026 0910")
+    assert holding(read(message(MSH, PID, with_fields(OBR, f7=""), *lines))) == [
+        ("hl7-time-needed", "OBR[1]/OBX[2]-14")
+    ]
+    assert holding(read(message(MSH, PID, OBR, *lines))) == []
+
+
+def test_an_unreadable_birth_date_is_an_error_of_every_report_of_the_person() -> None:
+    pid = with_fields(PID, f7="2/1/1970")
+    parsed = read(message(MSH, pid, OBR, OBX, OBR, OBX, PID, OBR, OBX))
+    assert holding(parsed) == [
+        ("hl7-time-needed", "OBR[1]/PID[1]-7"),
+        ("hl7-time-needed", "OBR[2]/PID[1]-7"),
+    ]
+
+
+def test_places_of_errors_begin_with_the_report_in_a_batch_too() -> None:
+    bad = message(
+        MSH, with_fields(PID, f7="x"), with_fields(OBR, f7="x"), with_fields(OBX, f14="x")
+    )
+    parsed = read(message(MSH, PID, OBR, OBX) + bad)
+    assert [place for _, place in holding(parsed)] == [
+        "MSH[2]/OBR[1]/PID[1]-7",
+        "MSH[2]/OBR[1]-7",
+        "MSH[2]/OBR[1]/OBX[1]-14",
+    ]
+    assert parsed.reports[1].place == "MSH[2]/OBR[1]"
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        "OBX|2|NM|CREA^Creatinine||0.9\n99",
+        "OBX|2|NM|CREA^Creatinine||0.9|||||F\nMSHXXX",
+        "OBX|2|NM|CREA^Creatinine||0.9\rADD|9|mg/dL|||||F",
+    ],
+)
+def test_text_behind_a_value_never_becomes_part_of_it(stray: str) -> None:
+    parsed = read(result(OBX, *stray.split("\r")))
+    assert [o.value for o in parsed.reports[0].observations] == ["131"]
+    assert holding(parsed) == [("hl7-text-left-out", "OBR[1]/OBX[2]")]
+
+
+@pytest.mark.parametrize(
+    ("behind", "place"),
+    [
+        (MSH, "MSH[1]"),
+        (PID, "PID[1]"),
+        (ORC, "ORC[1]"),
+        (OBR, ""),
+        (OBX, "OBX[1]"),
+        ("NTE|1||a|b", "NTE[1]"),
+        ("SPM|1", "SPM[1]"),
+        ("ZZZ|1", "ZZZ[1]"),
+    ],
+)
+def test_text_behind_any_segment_is_an_error_of_the_report(behind: str, place: str) -> None:
+    segments = [MSH, PID, ORC, OBR, OBX, "NTE|1||a|b", "SPM|1", "ZZZ|1"]
+    segments.insert(segments.index(behind) + 1, "somebody's text")
+    parsed = read(message(*segments))
+    assert holding(parsed) == [("hl7-text-left-out", "OBR[1]" + (f"/{place}" if place else ""))]
+
+
+def test_text_behind_what_belongs_to_no_report_is_told_all_the_same() -> None:
+    parsed = read(message(MSH, PID, "PV2|1", "text", "EVN|1", "text"))
+    assert holding(parsed) == [("hl7-text-left-out", "PV2[1]"), ("hl7-text-left-out", "EVN[1]")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("OBX|1|TX|GLU||92", "OBX|2|TX|GLU||see note"),
+        ("OBX|1|TX|GLU||<92", "OBX|2|TX|GLU||95"),
+        ("OBX|1|TX|GLU||92\nsee note",),
+        ("OBX|1|TX|GLU||92~see note",),
+        (r"OBX|1|FT|GLU||92\.br\see note",),
+    ],
+)
+def test_a_number_with_text_behind_it_is_no_value(lines: tuple[str, ...]) -> None:
+    parsed = read(result(*lines))
+    assert parsed.reports[0].observations == ()
+    assert ("hl7-number-in-text", "OBR[1]/OBX[1]-5") in holding(parsed)
+
+
+def test_a_text_in_several_lines_stays_whole() -> None:
+    lines = "OBX|1|TX|PATH||No malignancy.", "OBX|2|TX|PATH||2 of 3 clear.", "Signed", "NIL"
+    parsed = read(result(*lines))
+    (found,) = parsed.reports[0].observations
+    assert found.value == "No malignancy.\n2 of 3 clear.\nSigned\nNIL"
+    assert holding(parsed) == []
+
+
+def test_no_error_is_lost_among_many_findings() -> None:
+    many = [with_fields(OBX, f11="?")] * 600
+    parsed = read(message(MSH, PID, OBR, *many, with_fields(OBR, f7="x"), OBX))
+    assert ("hl7-time-needed", "OBR[2]-7") in holding(parsed)
+    assert parsed.findings[-1].code == "hl7-more-findings"
+    assert len(parsed.findings) == 502
