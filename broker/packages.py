@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Engine
 
@@ -36,6 +37,8 @@ from mapping.record import UploadRecord
 from mapping.rules import RuleContext, check_package, check_record
 from mapping.upload_errors import PackageDiffers, UnwritableRecord
 from mapping.upload_xml import ENVELOPE_BYTES, LARGEST_FILE, record_bytes
+
+T = TypeVar("T")
 
 
 class Sealer:
@@ -93,21 +96,12 @@ class Sealer:
                 for record in load_records(connection, wanted):
                     yield stamp_upload_time(record, now)
 
-            refused, fitting = _last_gate(stamped(ids), stem, upload_on, self._max_bytes)
+            refused, fitting = last_gate(stamped(ids), stem, upload_on, self._max_bytes)
             ids = ids[:fitting]
             held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
             sealed = [each for index, each in enumerate(ids, start=1) if index not in refused]
-            digest = ""
-            while sealed and not digest:
-                try:
-                    digest = write_package_file(self.path(stem), stem, lambda: stamped(sealed))
-                except (PackageDiffers, UnwritableRecord) as error:
-                    number = _record_number(str(error.parameters.get("place", "")))
-                    if not 1 <= number <= len(sealed):
-                        raise
-                    # One record that cannot be written must not keep the others back.
-                    finding = Finding("not-writable", place=f"hdata[{number}]")
-                    held.append((sealed.pop(number - 1), (finding,)))
+            digest, left_out = write_writable(self.path(stem), stem, sealed, stamped)
+            held += left_out
             if not sealed:
                 return None, held
         new = NewPackage(
@@ -122,7 +116,7 @@ class Sealer:
         return new, held
 
 
-def _last_gate(
+def last_gate(
     records: Iterator[UploadRecord], stem: str, upload_on: date, max_bytes: int
 ) -> tuple[dict[int, list[Finding]], int]:
     """What must not leave after all, by its number in the package: the rules as of the upload
@@ -170,6 +164,30 @@ def _record_number(place: str) -> int:
     """3 of ``hdata[3]`` or ``hdata[3]/rdata[1]``; 0 where no record is named."""
     number = place.removeprefix("hdata[").partition("]")[0]
     return int(number) if number.isdigit() else 0
+
+
+def write_writable(
+    path: Path,
+    stem: str,
+    items: list[T],
+    records_of: Callable[[Sequence[T]], Iterator[UploadRecord]],
+) -> tuple[str, list[tuple[T, tuple[Finding, ...]]]]:
+    """:func:`write_package_file` of the records of ``items``; one that cannot be written must not
+    keep the others back.
+
+    Returns the SHA-256 (``""``: nothing was written) and what was taken out of ``items``.
+    """
+    left_out: list[tuple[T, tuple[Finding, ...]]] = []
+    while items:
+        try:
+            return write_package_file(path, stem, lambda: records_of(items)), left_out
+        except (PackageDiffers, UnwritableRecord) as error:
+            number = _record_number(str(error.parameters.get("place", "")))
+            if not 1 <= number <= len(items):
+                raise
+            finding = Finding("not-writable", place=f"hdata[{number}]")
+            left_out.append((items.pop(number - 1), (finding,)))
+    return "", left_out
 
 
 def write_package_file(path: Path, stem: str, records: Callable[[], Iterator[UploadRecord]]) -> str:
