@@ -46,7 +46,8 @@ _LARGE_BYTES = 200_000
 _STORE_PAUSE_SECONDS = 2.0
 
 # What makes a whole payload unfit to be uploaded, though it can be read.
-_WITHHOLDS = frozenset({"hl7-not-production"})
+WITHHOLDS = frozenset({"hl7-not-production"})
+"""Findings about a payload for which none of its results may be uploaded."""
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +209,7 @@ class Pipeline:
             withheld = tuple(
                 replace(finding, severity=Severity.ERROR)
                 for finding in parsed.findings
-                if finding.code in _WITHHOLDS
+                if finding.code in WITHHOLDS
             )
             drafts = self._drafting.drafts(
                 parsed.reports,
