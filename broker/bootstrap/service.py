@@ -92,7 +92,9 @@ class Broker:
         self._stopped = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._directory = SourceDirectory(
-            settings.sources, {folder.source_id for folder in settings.folders}
+            settings.sources,
+            {folder.source_id for folder in settings.folders},
+            certificates_required=_asks_for_certificate(settings.mllp.tls),
         )
         self._channel = SandboxChannel(
             settings.sandbox_channel.base_url, settings.sandbox_channel.timeout_seconds
@@ -228,7 +230,7 @@ class Broker:
         settings = self.settings
         self._mllp = MllpServer(
             self.intake,
-            self._source_of_peer,
+            self._directory.source_of_peer,
             MllpLimits(
                 frame_bytes=settings.mllp.max_frame_bytes,
                 connections=settings.mllp.max_connections,
@@ -320,11 +322,6 @@ class Broker:
             read_verdict,
         )
 
-    def _source_of_peer(
-        self, address: str, _: ssl.SSLObject | None, application: str, facility: str
-    ) -> str | None:
-        return self._directory.of_peer(address, application, facility)
-
     def _authenticate(self, request: web.Request) -> str | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         return self._directory.of_token(token.strip()) if scheme.lower() == "bearer" else None
@@ -367,6 +364,10 @@ def _door(name: str, host: str, port: int) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise DoorUnavailable(door=name, host=host, port=port, reason=reason) from error
+
+
+def _asks_for_certificate(tls: TlsSettings | None) -> bool:
+    return tls is not None and tls.client_ca is not None
 
 
 def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:

@@ -78,6 +78,14 @@ def contradictions(root: Values) -> list[LabbrokerError]:
         ):
             what = "tls_certificate and tls_key belong together"
             problems.append(ContradictingSettings(place=door.place, what=what))
+    door = root.sections["mllp"]
+    bound = any(source["certificate_sha256"] for source in root.entries["source"])
+    if bound and door["tls_client_ca"] is None:
+        what = "certificate_sha256 of a source needs tls_client_ca: peers are not asked for one"
+        problems.append(ContradictingSettings(place=door.place, what=what))
+    if door["enabled"] and door["tls_client_ca"] is not None and not bound:
+        what = "tls_client_ca needs certificate_sha256 at a source: else every peer is a stranger"
+        problems.append(ContradictingSettings(place=door.place, what=what))
     for source in root.entries["source"]:
         if len(source.sections["csv"]["delimiter"]) != 1:
             what = "csv.delimiter is one character"
@@ -184,6 +192,7 @@ def _source(entry: Values) -> SourceSettings:
         sending_application=entry["sending_application"],
         sending_facility=entry["sending_facility"],
         token_hashes=entry["token_sha256"],
+        certificate_hashes=entry["certificate_sha256"],
         check_reports=entry["check_reports"],
     )
 

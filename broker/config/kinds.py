@@ -81,7 +81,8 @@ def _networks(key: Key, value: Any, folder: Path) -> tuple[Any, ...]:
 
 
 def _hashes(key: Key, value: Any, folder: Path) -> tuple[str, ...]:
-    texts = tuple(item.lower() for item in _texts(key, value, folder))
+    # ``openssl x509 -fingerprint`` writes a colon between the bytes.
+    texts = tuple(item.replace(":", "").lower() for item in _texts(key, value, folder))
     _need(all(_HASH.fullmatch(item) for item in texts), key)
     return texts
 

@@ -221,7 +221,8 @@ _SOURCE = Section(
             Kind.NETWORKS,
             (),
             "MLLP: addresses from which this source connects; empty means any. A source of a "
-            "folder or with a token is an MLLP peer only when this, MSH-3 or MSH-4 is set.",
+            "folder or with a token is an MLLP peer only when this, a certificate, MSH-3 or MSH-4 "
+            "is set.",
         ),
         Key("sending_application", Kind.TEXT, "", "MLLP: MSH-3 of this source; empty means any."),
         Key("sending_facility", Kind.TEXT, "", "MLLP: MSH-4 of this source; empty means any."),
@@ -230,6 +231,14 @@ _SOURCE = Section(
             Kind.HASHES,
             (),
             "HTTP: SHA-256 of each bearer token that this source may use.",
+        ),
+        Key(
+            "certificate_sha256",
+            Kind.HASHES,
+            (),
+            "MLLP: SHA-256 fingerprint of each client certificate of this source, colons allowed. "
+            "A peer that shows a certificate is only the source that lists it; with "
+            "`tls_client_ca` a source without one is nobody.",
         ),
         Key(
             "check_reports",

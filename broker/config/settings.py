@@ -64,6 +64,8 @@ class SourceSettings:
     sending_application: str = ""
     sending_facility: str = ""
     token_hashes: tuple[str, ...] = field(default=(), repr=False)
+    certificate_hashes: tuple[str, ...] = ()
+    """SHA-256 of the client certificates (DER) of this source; whoever shows another is not it."""
     check_reports: bool = False
     """It may bring NHI's check reports, which move the records of whole packages."""
 

@@ -17,6 +17,9 @@ from cryptography.x509.oid import NameOID
 from adapters.hl7.client import Acknowledgement, NotAcknowledged, connect
 from adapters.hl7.framing import enclose
 from adapters.hl7.server import MllpServer
+from broker.config.settings import SourceSettings
+from broker.sources import SourceDirectory
+from mapping.profile import SourceProfile
 from tests.mllp_peers import HeldIntake, everybody, listening, numbered
 
 Receiver = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -175,3 +178,24 @@ async def test_the_door_speaks_tls_and_knows_its_peer_by_certificate(tmp_path: P
         assert (await client.send(numbered(2))).accepted
     await server.stop()
     assert names == [((("commonName", "127.0.0.1"),),)] * 2
+
+
+async def test_a_certificate_names_its_source_whatever_the_message_claims(tmp_path: Path) -> None:
+    pem = certificate(tmp_path)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pem))
+    ours.load_cert_chain(pem)
+    ours.verify_mode = ssl.CERT_REQUIRED
+    theirs = ssl.create_default_context(cafile=str(pem))
+    theirs.check_hostname = False
+    theirs.load_cert_chain(pem)
+    shown = x509.load_pem_x509_certificate(pem.read_bytes()).fingerprint(hashes.SHA256()).hex()
+    for listed, accepted in ((shown, True), ("0" * 64, False)):
+        source = SourceSettings(SourceProfile("lab"), certificate_hashes=(listed,))
+        claimed = SourceSettings(SourceProfile("other"), sending_application="LIS")
+        directory = SourceDirectory([source, claimed], certificates_required=True)
+        intake = HeldIntake(prompt=True)
+        server = MllpServer(intake, directory.source_of_peer)
+        await server.start(port=0, tls=ours)
+        async with await connect("127.0.0.1", server.port, tls=theirs) as client:
+            assert (await client.send(numbered(1))).accepted is accepted
+        await server.stop()

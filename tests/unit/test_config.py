@@ -183,10 +183,22 @@ AGREEMENT = "[[agreement]]\nlab_code = '9499999901'\nclinic_code = '3599999901'\
         AGREEMENT + "route = 'lab'\nvalid_from = 2026-02-01\nvalid_until = 2026-01-01\n",
         "[mllp]\ntls_certificate = 'c.pem'\n",
         "[[source]]\nid = 'a'\n[source.csv]\ndelimiter = ';;'\n",
+        f"[[source]]\nid = 'a'\ncertificate_sha256 = ['{'a' * 64}']\n",
+        "[mllp]\ntls_certificate = 'c'\ntls_key = 'k'\ntls_client_ca = 'a'\n[[source]]\nid = 'a'\n",
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str) -> None:
     assert problem(tmp_path, text).startswith("settings-contradict:")
+
+
+def test_a_fingerprint_is_taken_as_openssl_writes_it(tmp_path: Path) -> None:
+    fingerprint = ":".join(["AB"] * 32)
+    settings = load(
+        tmp_path,
+        "[mllp]\ntls_certificate = 'c'\ntls_key = 'k'\ntls_client_ca = 'a'\n"
+        f"[[source]]\nid = 'a'\ncertificate_sha256 = ['{fingerprint}']\n",
+    )
+    assert settings.sources[0].certificate_hashes == ("ab" * 32,)
 
 
 def test_agreements_one_after_the_other_are_fine(tmp_path: Path) -> None:
