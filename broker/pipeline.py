@@ -45,7 +45,6 @@ _MEDIA = frozenset(media.value for media in Media)
 _LARGE_BYTES = 200_000
 _STORE_PAUSE_SECONDS = 2.0
 
-# What makes a whole payload unfit to be uploaded, though it can be read.
 WITHHOLDS = frozenset({"hl7-not-production"})
 """Findings about a payload for which none of its results may be uploaded."""
 

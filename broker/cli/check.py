@@ -17,8 +17,9 @@ from broker.cli.check_text import check_as_text
 from broker.cli.file_check import check_file
 from broker.cli.local_file import open_file, read_file
 from broker.cli.record_preview import PreviewContext
+from broker.cli.source_choice import source_profile
 from broker.config import load_settings
-from mapping.errors import LabbrokerError, Language
+from mapping.errors import Language
 from mapping.finding import Finding
 from mapping.profile import Agreement, SourceProfile
 from mapping.visit import Visit
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
 _TEXT_LIMIT = 50
 _JSON_LIMIT = 1000
-
-
-class NoSuchSource(LabbrokerError):
-    code = "no-such-source"
-    en = ("There is no source {source} in the settings.", "The settings know: {known}.")
-    zh = ("設定中沒有來源 {source}。", "設定中的來源：{known}。")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -99,12 +94,7 @@ def _context(arguments: argparse.Namespace) -> PreviewContext:
     visits: tuple[Visit, ...] = ()
     if arguments.config is not None:
         settings = load_settings(arguments.config, os.environ)
-        profiles, agreements = settings.profiles, settings.agreements
-        if arguments.source or len(profiles) == 1:
-            wanted = arguments.source or next(iter(profiles))
-            if wanted not in profiles:
-                raise NoSuchSource(source=wanted, known=", ".join(profiles))
-            profile = profiles[wanted]
+        profile, agreements = source_profile(settings, arguments.source), settings.agreements
     if arguments.visits is not None:
         raw = read_file(str(arguments.visits))
         visits = READERS[Media.IC_CARD_XML](raw, profile).visits

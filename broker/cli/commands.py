@@ -46,6 +46,11 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("check", "say what files hold and what is wrong in them", "檢查檔案內容並列出問題"),
+    Command(
+        "convert",
+        "make packages from your own files, and send nothing",
+        "以自己的檔案產生上傳檔（不上傳）",
+    ),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("serve", "run the service", "啟動服務"),
     Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),

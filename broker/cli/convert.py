@@ -1,0 +1,157 @@
+"""``labbroker convert FILE… --visits FILE… --config FILE --out DIR``: packages from a
+laboratory's own files, with no service, no store and no credential. Nothing is sent."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from adapters.folder.formats.identify import identify
+from adapters.ports.intake import Media
+from broker.bootstrap.readers import READERS
+from broker.cli.convert_report import ConversionReport, report_as_json, report_as_text
+from broker.cli.local_file import read_file
+from broker.cli.source_choice import source_profile
+from broker.config import Settings, load_settings
+from broker.drafting import Drafting
+from broker.pipeline import WITHHOLDS
+from broker.redact import redact_error
+from broker.trial_packages import TrialResult, VisitIndex, seal_into
+from mapping.errors import LabbrokerError
+from mapping.finding import Finding, Severity
+from mapping.parsed import Content, ParsedPayload
+from mapping.profile import SourceProfile
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+
+class FolderUnusable(LabbrokerError):
+    code = "folder-unusable"
+    en = ("Packages cannot be written to {folder} ({reason}).", "Name a folder that you may write.")
+    zh = ("無法將上傳檔寫入 {folder}（{reason}）。", "請指定可寫入的資料夾。")
+
+
+class _NothingToConvert(LabbrokerError):
+    code = "nothing-to-convert"
+    en = ("It holds {content}, no laboratory results.", "{remedy_en}")
+    zh = ("檔案內容為 {content}，並非檢驗結果。", "{remedy_zh}")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "convert",
+        description="Make upload packages from result files and the clinic's card data, to try "
+        "your own files out. Needs no service and sends nothing. Exit code 0: every result is in "
+        "a package, 1: some are held, 2: a file is unreadable.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="result files of any known format")
+    parser.add_argument(
+        "--visits",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="IC-card upload files with the visits",
+    )
+    parser.add_argument("--config", type=Path, help="settings file: agreements and code tables")
+    parser.add_argument("--source", default="", help="which source of the settings sent the files")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 all packed, 1 some held, 2 a file could not be read (the others are packed)."""
+    settings = load_settings(arguments.config, os.environ)
+    profile = source_profile(settings, arguments.source, needed=True)
+    now = datetime.now(UTC)
+    report = ConversionReport(arguments.out)
+    payloads = _read_all([*arguments.visits, *arguments.files], profile, report)
+    visits = VisitIndex()
+    for _, payload in payloads:
+        visits.add(payload.visits)
+    report.visits = len(visits)
+    drafting = Drafting(settings.agreements, _uploaders(settings))
+    results = [
+        TrialResult(name, draft)
+        for name, payload in payloads
+        for draft in drafting.drafts(
+            payload.reports, profile, now, visits.visits_of, _withheld(payload)
+        )
+    ]
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True, mode=0o700)
+        report.packages, report.held = seal_into(
+            arguments.out,
+            results,
+            now,
+            settings.schedule.max_records_per_package,
+            settings.schedule.max_package_bytes,
+        )
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise FolderUnusable(folder=arguments.out, reason=reason) from None
+    show = report_as_json if arguments.json else report_as_text
+    sys.stdout.write(show(report, arguments.language))
+    return report.exit_code
+
+
+def _read_all(
+    names: list[str], profile: SourceProfile, report: ConversionReport
+) -> list[tuple[str, ParsedPayload]]:
+    """What could be read; what could not is told in ``report`` and stops nothing else."""
+    payloads = []
+    for name in names:
+        try:
+            payload = _read(name, profile)
+        except LabbrokerError as error:
+            report.unreadable.append((name, error, ""))
+        except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
+            place = redact_error(error)
+            where = f"{place['error_class']} {place['where']}"
+            report.unreadable.append((name, LabbrokerError(), where))
+        else:
+            payloads.append((name, payload))
+            report.notes += ((name, finding) for finding in payload.findings)
+    return payloads
+
+
+def _read(name: str, profile: SourceProfile) -> ParsedPayload:
+    raw = read_file(name)
+    media = identify(raw, PurePath(name).name)
+    payload = READERS[media](raw, profile)
+    if payload.content not in (Content.REPORTS, Content.VISITS):
+        is_upload = media in (Media.NHI_XML, Media.NHI_ZIP)
+        raise _NothingToConvert(
+            content=payload.kind or payload.content.value,
+            remedy_en="It is an upload file already: `labbroker check` says what is in it."
+            if is_upload
+            else "Name files with results; `labbroker check` says what a file is.",
+            remedy_zh="此為已完成的上傳檔，請以 `labbroker check` 檢視。"
+            if is_upload
+            else "請指定檢驗結果檔；`labbroker check` 可辨識檔案內容。",
+        )
+    return payload
+
+
+def _uploaders(settings: Settings) -> frozenset[str]:
+    """Those of the settings; where none are set, both sides of every agreement."""
+    if settings.institutions:
+        return frozenset(institution.code for institution in settings.institutions)
+    return frozenset(
+        code
+        for agreement in settings.agreements
+        for code in (agreement.clinic_code, agreement.lab_code)
+    )
+
+
+def _withheld(payload: ParsedPayload) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(each.code, each.field, each.place, each.value, Severity.ERROR, each.parameters)
+        for each in payload.findings
+        if each.code in WITHHOLDS
+    )
