@@ -89,4 +89,5 @@ def blocking_findings(row: AnyRow) -> tuple[Finding, ...]:
     if row.state == RecordState.REJECTED.value:
         codes = row.verdict_code.split(",")
         return tuple(Finding("package-refused", parameters=(("nhi_code", code),)) for code in codes)
-    return (Finding("held-beside", place=row.place),)
+    said = tuple(each for each in findings if each.code == "held-beside")
+    return said or (Finding("held-for-another", place=row.place),)

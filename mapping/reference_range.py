@@ -100,7 +100,7 @@ def _unit_in(raw: str, last_bound: str) -> str:
     tail = raw[found + len(last_bound) :].strip(_BLANKS) if found >= 0 else ""
     match = re.match(_UNIT, tail, re.IGNORECASE)
     # "M:<40/F:<31": what stands behind the bound is the other sex, no unit.
-    return match.group() if match and not _BY_SEX.match(tail.lstrip("/")) else ""
+    return match.group() if match and not _BY_SEX.match(tail.lstrip("/ ")) else ""
 
 
 def _bounds(text: str) -> tuple[str, str, str] | None:

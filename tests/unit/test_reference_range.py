@@ -147,3 +147,9 @@ def test_ranges_by_sex_with_more_words_stay_text(raw: str) -> None:
 )
 def test_the_unit_inside_a_range_is_found(raw: str, unit: str) -> None:
     assert range_unit(parse_reference_range(raw)) == unit
+
+
+def test_the_other_sexs_range_behind_a_bound_is_no_unit() -> None:
+    for raw in ("M:<40/F:<31", "男:<40/女:<31", "M:<40 / F:<31"):
+        found = parse_reference_range(raw, "M")
+        assert (found.high, range_unit(found)) == ("<40", "")
