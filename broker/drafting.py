@@ -12,15 +12,18 @@ from datetime import datetime
 from broker.deadline import clock_start, due_at
 from broker.states import HeldReason
 from mapping.agreements import find_agreement, parties_of
+from mapping.by_service import stricter_findings
 from mapping.codes import OrderResult, split_orders
+from mapping.collection_time import usable
 from mapping.convert import convert
 from mapping.finding import Finding, Severity
-from mapping.match import match_visit
+from mapping.match import match_visit, room_for
 from mapping.moment import TAIPEI
 from mapping.order_identity import order_identity
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import UploadRecord
-from mapping.report import LabReport, ReportStatus
+from mapping.report import LabReport, ObservationStatus, ReportStatus
+from mapping.roc_fields import written_moment
 from mapping.rules import RuleContext, check_record
 from mapping.visit import Visit
 
@@ -48,6 +51,13 @@ class Draft:
     clock_started_at: datetime | None = None
     due_at: datetime | None = None
     cancelled: bool = False
+    """The laboratory took the whole order back."""
+    corrected: bool = False
+    """It says that it corrects what it said before."""
+    reported: str = ""
+    """When the laboratory said it, as in r10; ``""`` if it did not say."""
+    room: int = 1
+    """How many results the visit's orders of this code leave room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +100,16 @@ class Drafting:
         if withheld:
             # Errors here, whatever they are for the payload: nothing but a replay may free these.
             errors = tuple(replace(each, severity=Severity.ERROR) for each in withheld)
+            # Nor do they say anything of a real order's result.
             return [
-                replace(draft, held_reason=HeldReason.INVALID, findings=errors + draft.findings)
+                replace(
+                    draft,
+                    order_identity="",
+                    held_reason=HeldReason.INVALID,
+                    findings=errors,
+                    record=None,
+                    cancelled=False,
+                )
                 for draft in drafts
             ]
         return drafts
@@ -109,28 +127,29 @@ class Drafting:
         parties = parties_of(report, profile)
         lab_code, clinic_code = parties.lab_code, parties.clinic_code
         national_id = report.patient.national_id
-        identity = order_identity(report, order.order_code, lab_code, clinic_code)
+        cancelled = report.status is ReportStatus.CANCELLED
+        base = Draft(
+            slot=slot,
+            place=report.place,
+            order_identity=order_identity(report, order.order_code, lab_code, clinic_code),
+            order_code=order.order_code,
+            lab_code=lab_code,
+            clinic_code=clinic_code,
+            national_id=national_id,
+            clock_started_at=received_at,
+            due_at=due_at(received_at),
+            cancelled=cancelled,
+            corrected=_is_correction(report, order),
+            reported=_reported(report),
+        )
 
         def held(reason: HeldReason, *findings: Finding, visit_id: int | None = None) -> Draft:
-            return Draft(
-                slot=slot,
-                place=report.place,
-                order_identity=identity,
-                order_code=order.order_code,
-                lab_code=lab_code,
-                clinic_code=clinic_code,
-                national_id=national_id,
-                visit_id=visit_id,
-                held_reason=reason,
-                findings=findings,
-                clock_started_at=received_at,
-                due_at=due_at(received_at),
-            )
+            if cancelled:
+                reason = HeldReason.INVALID
+                findings = (Finding("report-cancelled", place=report.place),)
+            return replace(base, visit_id=visit_id, held_reason=reason, findings=findings)
 
-        if _is_cancelled(report, order):
-            cancelled = held(HeldReason.INVALID, Finding("report-cancelled", place=report.place))
-            return replace(cancelled, cancelled=True)
-        if not order.lines:
+        if not (order.lines or order.withdrawn or cancelled):
             return held(*_without_lines(order, report.place, findings))
         visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
         match = match_visit(report, order.order_code, clinic_code, [visit for _, visit in visits])
@@ -157,35 +176,43 @@ class Drafting:
         conversion = convert(
             report, order, match.visit, match.order, agreement, profile, received_at
         )
-        findings += conversion.findings + check_record(
-            conversion.record, RuleContext(today=today, institutions=self.institutions)
+        converted = conversion.record
+        base = replace(
+            base,
+            uploader_code=uploader,
+            record=converted,
+            order=order,
+            room=room_for(match.visit, order.order_code),
+        )
+        if not order.lines:
+            # A word that only takes back: what it leaves is known when it meets what stands.
+            reason = HeldReason.WAITING_FINAL if order.awaited else HeldReason.INVALID
+            return held(reason, *findings, visit_id=visit_id)
+        findings += conversion.findings + stricter_findings(
+            converted,
+            check_record(converted, RuleContext(today=today, institutions=self.institutions)),
         )
         blocked = any(finding.severity is Severity.ERROR for finding in findings)
-        started_at = clock_start(conversion.record, received_at)
-        return Draft(
-            slot=slot,
-            place=report.place,
-            order_identity=identity,
-            order_code=order.order_code,
-            lab_code=lab_code,
-            clinic_code=clinic_code,
-            national_id=national_id,
-            uploader_code=uploader,
+        started_at = clock_start(converted, received_at)
+        return replace(
+            base,
             visit_id=visit_id,
             held_reason=HeldReason.INVALID if blocked else None,
             findings=findings,
-            record=conversion.record,
-            order=order,
             clock_started_at=started_at,
             due_at=due_at(started_at),
         )
 
 
-def _is_cancelled(report: LabReport, order: OrderResult) -> bool:
-    """The lab took the whole order back, or could not do it."""
-    if report.status is ReportStatus.CANCELLED:
-        return True
-    return bool(order.withdrawn) and not order.lines and not order.awaited
+def _is_correction(report: LabReport, order: OrderResult) -> bool:
+    return report.status is ReportStatus.CORRECTED or any(
+        line.observation.status is ObservationStatus.CORRECTED for line in order.lines
+    )
+
+
+def _reported(report: LabReport) -> str:
+    moment = usable(report.reported_at)
+    return written_moment(moment) if moment is not None else ""
 
 
 def _about(findings: tuple[Finding, ...], order_code: str) -> tuple[Finding, ...]:

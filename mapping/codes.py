@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
+from mapping.by_service import BY_SERVICE
 from mapping.catalogue.tables import order_code as catalogue_order_code
 from mapping.catalogue.tables import report_items, report_type_of
 from mapping.code_evidence import (
@@ -38,7 +39,8 @@ class ResolvedLine:
 
     ``origin`` says where the name came from (``report-items``, ``OBX[1]-3``, ``order-codes``),
     ``number_origin`` the same for the number (``report-items``, ``profile.codes``,
-    ``sequence``). ``item_name`` is ``""`` where nobody named the line.
+    ``sequence``, or ``service:`` with the line's own code where only the ordered service speaks
+    for the row). ``item_name`` is ``""`` where nobody named the line.
     """
 
     observation: Observation
@@ -106,6 +108,9 @@ def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
             # Beside the order's own line it is another test, which nobody may lose sight of.
             problem = None if alone else Undecided.NO_ORDER
         if problem is None:
+            if decision.problem is not None:
+                own = observation.codings[0].code if observation.codings else ""
+                decision = decision._replace(number_origin=f"{BY_SERVICE}{own}")
             origin = service_origin if decision.by_service else decision.evidence
             if origin == "code":
                 origin = line_places(observation.place).code

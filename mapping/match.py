@@ -3,7 +3,9 @@
 The patient, the ordering clinic and the order code must agree in any case. Then a placer order
 number that both sides know decides; without one, the specimen must have been taken on the day of
 the visit or at most ``window`` days later, and exactly one such visit may hold the order. Blank
-identifiers never match, and two possible visits are a question for a person, not for a rule.
+identifiers never match, and two possible visits are a question for a person, not for a rule. So is
+the visit of a newborn on its parent's card: twins share everything but a mark that no laboratory
+sends.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class Reason(StrEnum):
     BIRTH_DATE_DIFFERS = "match-birth-date-differs"
     VISIT_CANCELLED = "match-visit-cancelled"
     NO_SUCH_ORDER = "match-no-such-order"
+    ORDER_CANCELLED = "match-order-cancelled"
+    NEWBORN = "match-newborn"
     PLACER_NUMBER_DIFFERS = "match-placer-number-differs"
     BEFORE_VISIT = "match-before-visit"
     AFTER_WINDOW = "match-after-window"
@@ -59,6 +63,10 @@ class Candidate:
     visit: Visit
     order: Order | None
     reason: Reason
+
+
+MISMATCHES = frozenset({Reason.OTHER_CLINIC, Reason.OTHER_PATIENT, Reason.BIRTH_DATE_DIFFERS})
+"""Reasons by which a report speaks of somebody else than the visit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +121,10 @@ def match_visit(
         orders = [order for order in visit.orders if order.order_code == order_code]
         if not orders:
             candidates.append(Candidate(visit, None, Reason.NO_SUCH_ORDER))
-        for order in orders:
+        valid = [order for order in orders if not order.cancelled]
+        if orders and not valid:
+            candidates.append(Candidate(visit, None, Reason.ORDER_CANCELLED))
+        for order in valid:
             reason = _possibility(report, visit, order, day, window)
             candidates.append(Candidate(visit, order, reason))
     return _decide(candidates)
@@ -125,6 +136,9 @@ def _decide(candidates: list[Candidate]) -> Match:
         possible = [candidate for candidate in candidates if candidate.reason is reason]
         if not possible:
             continue
+        if reason is Reason.ONLY_VISIT:
+            # The parent's result could as well be the child's.
+            possible += [each for each in candidates if each.reason is Reason.NEWBORN]
         first = possible[0]
         if any(_event(other.visit) != _event(first.visit) for other in possible):
             return Match(Outcome.AMBIGUOUS, None, None, (Reason.SEVERAL_VISITS,), looked_at)
@@ -138,7 +152,15 @@ def _decide(candidates: list[Candidate]) -> Match:
 
 def _event(visit: Visit) -> tuple[object, ...]:
     """What names a visit towards NHI; the same card event may have come in by two files."""
-    return visit.institution_code, visit.card_at, visit.visit_type, visit.visit_serial
+    return (
+        visit.institution_code,
+        visit.card_at,
+        visit.visit_type,
+        visit.visit_serial,
+        visit.birth_on,
+        visit.newborn_birth_on,
+        visit.newborn_mark,
+    )
 
 
 def _terms(order: Order | None) -> tuple[bool, str]:
@@ -153,7 +175,8 @@ def _refusal(report: LabReport, visit: Visit, clinic_code: str, national_id: str
         return Reason.OTHER_PATIENT
     if birth_on is not None and birth_on not in (visit.birth_on, visit.newborn_birth_on):
         return Reason.BIRTH_DATE_DIFFERS
-    return Reason.VISIT_CANCELLED if visit.visit_type in _CANCELLED_VISITS else None
+    cancelled = visit.cancelled or visit.visit_type in _CANCELLED_VISITS
+    return Reason.VISIT_CANCELLED if cancelled else None
 
 
 def _possibility(
@@ -169,7 +192,9 @@ def _possibility(
         return Reason.SAME_PLACER_NUMBER
     if day is None:
         return Reason.NO_DATE
-    return Reason.AFTER_WINDOW if (day - visit.visit_on).days > window else Reason.ONLY_VISIT
+    if (day - visit.visit_on).days > window:
+        return Reason.AFTER_WINDOW
+    return Reason.NEWBORN if visit.newborn_mark else Reason.ONLY_VISIT
 
 
 def _day_of(report: LabReport) -> date | None:
@@ -178,3 +203,9 @@ def _day_of(report: LabReport) -> date | None:
         return taken[0].day
     others = (report.ordered_at, report.specimen.received_at, report.reported_at)
     return next((moment.day for moment in map(usable, others) if moment is not None), None)
+
+
+def room_for(visit: Visit, order_code: str) -> int:
+    """How many results of ``order_code`` the orders of ``visit`` leave room for, at least one."""
+    lines = [order for order in visit.orders if order.order_code == order_code]
+    return max(1, int(sum(order.quantity for order in lines if not order.cancelled)))

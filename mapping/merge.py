@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from mapping.big5 import fit_text
+from mapping.by_service import BY_SERVICE
 from mapping.codes import OrderResult
 from mapping.record import CORRECTION_KEY, Field, Fields, UploadRecord
 
@@ -45,6 +46,10 @@ def withdrawn_numbers(previous: UploadRecord, order_result: OrderResult) -> tupl
     """The r1 values of ``previous`` that ``order_result`` says the lab took back."""
     numbers = []
     for line in order_result.withdrawn:
+        if line.number_origin.startswith(BY_SERVICE):
+            known = (row["r1"] for row in previous.rows if "r1" in row)
+            numbers += [each.value for each in known if each.origin == line.number_origin]
+            continue
         if line.number_origin != "sequence":
             numbers.append(str(line.item_number))
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, insert, select, update
 
 from broker.drafting import Draft
-from broker.finding_json import findings_to_json
+from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import (
     RECORD_TRANSITIONS,
     HeldReason,
@@ -20,24 +19,22 @@ from broker.states import (
     require_transition,
     sources_of,
 )
+from broker.store.order_versions import ON_ITS_WAY, Versions, correction_digest, find_versions
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
 from broker.store.schema import record
+from mapping.by_service import BY_SERVICE, rival_rows, stricter_findings
 from mapping.corrections import carry_corrections
 from mapping.finding import Finding, Severity
+from mapping.match import MISMATCHES
 from mapping.merge import merge_order, withdrawn_numbers
-from mapping.record import UploadRecord, correction_key, record_from_json, record_to_json
+from mapping.record import UploadRecord, record_from_json, record_to_json
+from mapping.same_order import covers
 
 CheckRecord = Callable[[UploadRecord], tuple[Finding, ...]]
 
 Refused: TypeAlias = Sequence[tuple[int, tuple[Finding, ...]]]
 """Record ids with what is wrong in each."""
-
-_ON_ITS_WAY = frozenset(
-    {RecordState.SEALED, RecordState.INFLIGHT, RecordState.UNKNOWN, RecordState.CHECKING}
-)
-_OPEN = frozenset({RecordState.HELD, RecordState.READY, RecordState.REJECTED})
-_NEWEST = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,28 +84,32 @@ def _store_draft(
     now: datetime,
     check: CheckRecord,
 ) -> RecordState:
-    key = correction_digest(draft.record) if draft.record else ""
-    chain = _chain(connection, draft.order_identity, key, receipt_id, row_id)
-    previous = chain.previous
+    versions = find_versions(connection, draft, receipt_id, row_id)
+    previous = versions.previous
     state = RecordState.HELD if draft.held_reason else RecordState.READY
     frozen = False
     confirmed_at = None
-    if draft.cancelled:
-        gone = [*chain.open, *chain.waiting]
-        move_records(connection, [row.id for row in gone], RecordState.SUPERSEDED)
-        if gone and (previous is None or previous in chain.open):
-            draft, state = replace(draft, held_reason=None), RecordState.SUPERSEDED
+    if versions.hindrance:
+        draft, state = _hold_aside(connection, draft, versions), RecordState.HELD
+    elif draft.cancelled:
+        draft, state = _take_back(connection, draft, versions)
     elif draft.record is None:
-        draft = _hold_beside(connection, draft, chain)
-    elif previous is not None:
-        before = RecordState(previous.state)
+        draft = _hold_beside(connection, draft, versions)
+    elif previous is None:
+        if not draft.record.rows:
+            draft = _hold_beside(connection, _nothing_to_take_back(draft), versions)
+    else:
         if previous.corrects_id is not None:
             draft = _keep_corrections(connection, draft, previous, check)
-        frozen = previous.was_accepted or before is RecordState.ACCEPTED
+        frozen = _is_frozen(previous)
         confirmed_at = previous.confirmed_at if frozen else None
-        draft, state = _follow(draft, receipt_id, chain, frozen, check)
+        if draft.record is not None and not draft.record.rows:
+            draft, state = _withdraw(connection, draft, receipt_id, versions, check)
+        else:
+            draft, state = _follow(draft, receipt_id, versions, check)
+        frozen = frozen and bool(draft.record)
     if draft.record is not None and state is not RecordState.SUPERSEDED:
-        for row in chain.open:
+        for row in versions.open:
             if row.body or row.held_reason == HeldReason.WAITING_FINAL.value:
                 move_records(connection, [row.id], RecordState.SUPERSEDED)
                 draft = _keep_clock(draft, row)
@@ -116,8 +117,8 @@ def _store_draft(
         "receipt_id": receipt_id,
         "slot": draft.slot,
         "place": draft.place,
-        "order_identity": draft.order_identity,
-        "version": chain.version + 1,
+        "order_identity": versions.identity,
+        "version": versions.version + 1,
         "state": state.value,
         "held_reason": draft.held_reason.value if draft.held_reason else "",
         "uploader_code": draft.uploader_code,
@@ -165,54 +166,156 @@ def _keep_corrections(
     return replace(draft, record=told, findings=findings)
 
 
-def _hold_beside(connection: Connection, draft: Draft, chain: _Chain) -> Draft:
+def _is_frozen(previous: AnyRow) -> bool:
+    """NHI has accepted some version, so its key stays."""
+    return bool(previous.was_accepted) or previous.state == RecordState.ACCEPTED.value
+
+
+def _hold_aside(connection: Connection, draft: Draft, versions: Versions) -> Draft:
+    """A result that may be another one than it seems: held without touching what is known, but
+    for what came with it and is as doubtful."""
+    finding = _finding(versions.hindrance, draft)
+    for row in versions.doubted:
+        findings = (*findings_from_json(row.findings), replace(finding, place=row.place))
+        move_records(
+            connection,
+            [row.id],
+            RecordState.HELD,
+            held_reason=HeldReason.INVALID.value,
+            findings=findings_to_json(findings),
+        )
+    if versions.hindrance == "order-answered":
+        # The visit is another's: this one waits for its own, like any other.
+        draft = replace(draft, visit_id=None)
+        return _aside(draft, HeldReason.UNMATCHED, finding)
+    return _aside(draft, HeldReason.INVALID, finding)
+
+
+def _aside(draft: Draft, reason: HeldReason, finding: Finding) -> Draft:
+    return replace(draft, record=None, held_reason=reason, findings=(*draft.findings, finding))
+
+
+def _finding(
+    code: str,
+    draft: Draft,
+    severity: Severity = Severity.ERROR,
+    *parameters: tuple[str, str],
+) -> Finding:
+    parameters = (("order_code", draft.order_code), *parameters)
+    return Finding(code, place=draft.place, severity=severity, parameters=parameters)
+
+
+def _hold_beside(connection: Connection, draft: Draft, versions: Versions) -> Draft:
     """A word that cannot be used yet (no visit, no agreement, not final).
 
     It may say only a part of the order, so what was said before is not dropped for it: results
-    without a visit wait side by side, and one that was ready waits with them.
+    without a visit wait side by side, and one that was ready waits with them - unless the word
+    is about somebody else.
     """
     if draft.held_reason is HeldReason.WAITING_FINAL:
         return draft
-    for row in chain.open:
-        if row.held_reason == HeldReason.WAITING_FINAL.value:
+    mismatch = any(finding.code in MISMATCHES for finding in draft.findings)
+    for row in versions.open:
+        if row.held_reason == HeldReason.WAITING_FINAL.value and not mismatch:
             move_records(connection, [row.id], RecordState.SUPERSEDED)
             draft = _keep_clock(draft, row)
-        elif row.state == RecordState.READY.value:
+        elif row.state == RecordState.READY.value and not mismatch:
             reason = draft.held_reason or HeldReason.INVALID
-            move_records(connection, [row.id], RecordState.HELD, held_reason=reason.value)
+            later = _finding("held-beside", draft, Severity.WARNING)
+            findings = (*findings_from_json(row.findings), replace(later, place=row.place))
+            move_records(
+                connection,
+                [row.id],
+                RecordState.HELD,
+                held_reason=reason.value,
+                findings=findings_to_json(findings),
+            )
     return draft
 
 
+def _take_back(
+    connection: Connection, draft: Draft, versions: Versions
+) -> tuple[Draft, RecordState]:
+    """The whole order: what has not left is dropped, what has is for a person."""
+    gone = [*versions.open, *versions.waiting]
+    move_records(connection, [row.id for row in gone], RecordState.SUPERSEDED)
+    cancelled = Finding("report-cancelled", place=draft.place)
+    draft = replace(draft, record=None, findings=(cancelled,))
+    previous = versions.previous
+    if gone and (previous is None or (previous in versions.open and not _is_frozen(previous))):
+        return replace(draft, held_reason=None), RecordState.SUPERSEDED
+    return replace(draft, held_reason=HeldReason.INVALID), RecordState.HELD
+
+
+def _nothing_to_take_back(draft: Draft) -> Draft:
+    """Lines are taken back of which nothing stands."""
+    if draft.held_reason is HeldReason.WAITING_FINAL:
+        finding = Finding("waiting-final", place=draft.place, severity=Severity.INFORMATION)
+    else:
+        finding = Finding("report-cancelled", place=draft.place)
+    return replace(draft, record=None, findings=(*draft.findings, finding))
+
+
+def _withdraw(
+    connection: Connection,
+    draft: Draft,
+    receipt_id: int,
+    versions: Versions,
+    check: CheckRecord,
+) -> tuple[Draft, RecordState]:
+    """Lines are taken back and nothing is told beside."""
+    previous, order = versions.previous, draft.order
+    assert previous is not None and order is not None  # noqa: S101, PT018 - by the caller
+    earlier = record_from_json(json.loads(previous.body))
+    numbers = set(withdrawn_numbers(earlier, order))
+    if earlier.rows and numbers.issuperset(row["r1"].value for row in earlier.rows):
+        return _take_back(connection, draft, versions)
+    if numbers:
+        return _follow(draft, receipt_id, versions, check)
+    if any(line.number_origin.startswith(("sequence", BY_SERVICE)) for line in order.withdrawn):
+        unknown = _aside(draft, HeldReason.INVALID, _finding("withdrawn-line-unknown", draft))
+        return _hold_beside(connection, unknown, versions), RecordState.HELD
+    # They were never among what stands.
+    return replace(draft, record=None, held_reason=None), RecordState.SUPERSEDED
+
+
 def _follow(
-    draft: Draft, receipt_id: int, chain: _Chain, frozen: bool, check: CheckRecord
+    draft: Draft, receipt_id: int, versions: Versions, check: CheckRecord
 ) -> tuple[Draft, RecordState]:
     """A later word on an order that is known: the same, an older one, or a correction."""
-    previous = chain.previous
+    previous = versions.previous
     assert draft.record is not None and previous is not None  # noqa: S101, PT018 - by the caller
     before = RecordState(previous.state)
     waiting = replace(draft, held_reason=HeldReason.WAITING_VERDICT), RecordState.HELD
-    if before in _ON_ITS_WAY and chain.waiting:
+    if before in ON_ITS_WAY and versions.waiting:
         # Judged in their order, each against the one before it, when the verdict is there.
         return waiting
     earlier = record_from_json(json.loads(previous.body))
     told = draft.record
     withdrawn = withdrawn_numbers(earlier, draft.order) if draft.order else ()
-    if (_reported(told), receipt_id) < (_reported(earlier), previous.receipt_id):
+    reported = _reported(told) or draft.reported.ljust(13, "0") or _reported(earlier)
+    if (reported, receipt_id) < (_reported(earlier), previous.receipt_id):
         told, withdrawn = _only_new_rows(earlier, told), ()
         if not told.rows:
             finding = Finding("older-than-known", severity=Severity.INFORMATION)
             return replace(draft, held_reason=None, findings=(finding,)), RecordState.SUPERSEDED
+    rivals = rival_rows(earlier, told)
+    if rivals:
+        finding = _finding("another-test", draft, Severity.ERROR, ("rows", ", ".join(rivals)))
+        return _aside(draft, HeldReason.INVALID, finding), RecordState.HELD
     merged = merge_order(earlier, told, withdrawn)
-    if not frozen:
+    stands = before not in (RecordState.HELD, RecordState.REJECTED)
+    if not _is_frozen(previous) and (versions.same_number or not stands):
         # NHI has accepted nothing of this order, so its key may still be put right.
         merged = UploadRecord(told.header, merged.rows)
-    if _says_the_same(earlier, merged) and before is not RecordState.REJECTED:
+    again = _says_the_same(earlier, merged) and before is not RecordState.REJECTED
+    if again or (stands and not versions.same_number and covers(earlier, told)):
         finding = Finding("same-result-again", severity=Severity.INFORMATION)
         return replace(draft, held_reason=None, findings=(finding,)), RecordState.SUPERSEDED
-    if before in _ON_ITS_WAY:
+    if before in ON_ITS_WAY:
         # What was sent may still be accepted or refused, and a correction must repeat its key.
         return waiting
-    findings = draft.findings + check(merged)
+    findings = draft.findings + stricter_findings(merged, check(merged))
     blocked = any(finding.severity is Severity.ERROR for finding in findings)
     reason = HeldReason.INVALID if blocked else None
     return (
@@ -309,54 +412,6 @@ def release_waiting(connection: Connection, record_ids: Sequence[int]) -> int:
     return sum(replay_receipt(connection, receipt_id) for receipt_id in sorted(receipts))
 
 
-def correction_digest(item: UploadRecord) -> str:
-    """The twelve values by which NHI knows an order again, as a digest: a patient's id is among
-    them."""
-    return hashlib.sha256("\0".join(correction_key(item)).encode()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class _Chain:
-    """The living versions of one order, apart from the one that is written now."""
-
-    previous: AnyRow | None
-    """What is on its way, else the newest of which there is a record and that does not wait."""
-    open: tuple[AnyRow, ...]
-    """Of which nothing has left."""
-    waiting: tuple[AnyRow, ...]
-    """Earlier words that wait for the verdict on what is on its way."""
-    version: int
-
-
-def _chain(
-    connection: Connection, identity: str, correction: str, receipt_id: int, row_id: int | None
-) -> _Chain:
-    """By its lab numbers, and by NHI's own key, so that one result that came by two doors is
-    still one."""
-    found: dict[int, AnyRow] = {}
-    for column, value in (
-        (record.c.order_identity, identity),
-        (record.c.correction_key, correction),
-    ):
-        if value:
-            query = select(record).where(
-                column == value, record.c.state != RecordState.SUPERSEDED.value
-            )
-            found.update((row.id, row) for row in connection.execute(query) if row.id != row_id)
-    living = sorted(found.values(), key=lambda row: (row.version, row.id), reverse=True)
-    on_its_way = [row for row in living if RecordState(row.state) in _ON_ITS_WAY]
-    settled = [row for row in living if row.held_reason != HeldReason.WAITING_VERDICT.value]
-    here = (receipt_id, row_id or _NEWEST)
-    return _Chain(
-        previous=next(iter(on_its_way or [row for row in settled if row.body]), None),
-        open=tuple(row for row in settled if RecordState(row.state) in _OPEN),
-        waiting=tuple(
-            row for row in living if row not in settled and (row.receipt_id, row.id) < here
-        ),
-        version=max((row.version for row in settled), default=0),
-    )
-
-
 def _says_the_same(one: UploadRecord, other: UploadRecord) -> bool:
     """Equal in every value but the times that tell only when it was said."""
 
@@ -380,4 +435,8 @@ def _reported(item: UploadRecord) -> str:
 
 
 def _dump(item: UploadRecord | None) -> str:
-    return "" if item is None else json.dumps(record_to_json(item), ensure_ascii=False)
+    return (
+        ""
+        if item is None or not item.rows
+        else json.dumps(record_to_json(item), ensure_ascii=False)
+    )

@@ -93,6 +93,10 @@ visit = Table(
     Column("visit_type", String(2), nullable=False),
     Column("visit_serial", String(4), nullable=False),
     Column("visit_on", Date, nullable=False),
+    Column("birth_on", Date, nullable=False),
+    # Twins on a parent's card differ in these alone; "" where the visit is no newborn's, since
+    # NULLs are never equal in a unique index.
+    Column("newborn", String(20), nullable=False, server_default=""),
     Column("body", Text, nullable=False),
     Index(
         "visit_key",
@@ -101,6 +105,8 @@ visit = Table(
         "card_at",
         "visit_type",
         "visit_serial",
+        "birth_on",
+        "newborn",
         unique=True,
     ),
 )
@@ -147,10 +153,10 @@ record = Table(
 )
 Index("record_ready", record.c.due_at, sqlite_where=record.c.state == "ready")
 Index(
-    "record_unmatched",
+    "record_held",
     record.c.clinic_code,
     record.c.national_id,
-    sqlite_where=record.c.held_reason == "unmatched",
+    sqlite_where=text("state = 'held'"),
 )
 Index("record_state", record.c.state, record.c.held_reason)
 

@@ -9,48 +9,70 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, text, update
 
+from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import HeldReason, ReceiptState, RecordState
+from broker.store.records import move_records
+from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
+from mapping.finding import Finding
+from mapping.match import Reason
 from mapping.visit import Order, Visit
 
 
 def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, ...]) -> int:
-    """Insert or complete visits; results that waited for them are read again. Returns how many
-    receipts were queued again for that."""
+    """Insert or complete visits; results that this concerns are read again, and those that were
+    ready are held where their order was cancelled or opted out. Returns how many receipts were
+    queued again for that."""
     requeued = 0
     for item in visits:
-        key = (
-            (visit.c.institution_code == item.institution_code)
-            & (visit.c.national_id == item.national_id)
-            & (visit.c.card_at == item.card_at)
-            & (visit.c.visit_type == item.visit_type)
-            & (visit.c.visit_serial == item.visit_serial)
-        )
-        known = connection.execute(select(visit.c.id, visit.c.body).where(key)).first()
+        known = _known(connection, item)
         if known is None:
-            connection.execute(
-                insert(visit).values(
-                    receipt_id=receipt_id,
-                    institution_code=item.institution_code,
-                    national_id=item.national_id,
-                    card_at=item.card_at,
-                    visit_type=item.visit_type,
-                    visit_serial=item.visit_serial,
-                    visit_on=item.visit_on,
-                    body=json.dumps(visit_to_json(item), ensure_ascii=False),
-                )
-            )
+            merged = item
+            connection.execute(insert(visit).values(receipt_id=receipt_id, **_columns(item)))
         else:
-            merged = _merge_orders(visit_from_json(json.loads(known.body)), item)
-            connection.execute(
-                update(visit)
-                .where(visit.c.id == known.id)
-                .values(body=json.dumps(visit_to_json(merged), ensure_ascii=False))
-            )
-        requeued += _requeue_waiting(connection, item.institution_code, item.national_id)
+            before = visit_from_json(json.loads(known.body))
+            merged = _merge(before, item)
+            if replace(merged, place=before.place) == before:
+                continue
+            values = _columns(merged)
+            connection.execute(update(visit).where(visit.c.id == known.id).values(values))
+            _hold_ready(connection, known.id, merged)
+        requeued += _requeue_held(connection, merged.institution_code, merged.national_id)
     return requeued
+
+
+def _known(connection: Connection, item: Visit) -> AnyRow | None:
+    """The row of the same card event. A serial that one side does not have yet (異常上傳, 補卡)
+    may be completed, if there is no doubt which event it belongs to."""
+    values = _columns(item)
+    names = ("institution_code", "national_id", "card_at", "visit_type", "birth_on", "newborn")
+    same_event = and_(*(visit.c[name] == values[name] for name in names))
+    rows = connection.execute(
+        select(visit.c.id, visit.c.visit_serial, visit.c.body).where(same_event)
+    ).all()
+    exact = [row for row in rows if row.visit_serial == item.visit_serial]
+    if exact:
+        return exact[0]
+    if not item.visit_serial:
+        return rows[0] if len(rows) == 1 else None
+    return next((row for row in rows if not row.visit_serial), None)
+
+
+def _columns(item: Visit) -> dict[str, Any]:
+    newborn = f"{item.newborn_birth_on or ''}/{item.newborn_mark}"
+    return {
+        "institution_code": item.institution_code,
+        "national_id": item.national_id,
+        "card_at": item.card_at,
+        "visit_type": item.visit_type,
+        "visit_serial": item.visit_serial,
+        "visit_on": item.visit_on,
+        "birth_on": item.birth_on,
+        "newborn": "" if newborn == "/" else newborn,
+        "body": json.dumps(visit_to_json(item), ensure_ascii=False),
+    }
 
 
 def find_visits(
@@ -112,23 +134,67 @@ def _order(data: dict[str, Any]) -> Order:
     return Order(**values)
 
 
-def _merge_orders(known: Visit, new: Visit) -> Visit:
-    """The newer card data wins for the orders that it names; what it leaves out stays."""
+def _merge(known: Visit, new: Visit) -> Visit:
+    """The newer card data wins for the orders that it names; what it leaves out stays. A card
+    event that was taken back does not come back."""
     named = {(order.order_code, order.placer_order_number) for order in new.orders}
     kept = tuple(
         order
         for order in known.orders
         if (order.order_code, order.placer_order_number) not in named
     )
-    return replace(new, orders=kept + new.orders)
+    return replace(
+        new,
+        visit_serial=new.visit_serial or known.visit_serial,
+        cancelled=new.cancelled or known.cancelled,
+        orders=kept + new.orders,
+    )
 
 
-def _requeue_waiting(connection: Connection, clinic_code: str, national_id: str) -> int:
+def _hold_ready(connection: Connection, visit_id: int, item: Visit) -> None:
+    """Take back what was ready for an order that must not be uploaded any more."""
+    rows = connection.execute(
+        select(record.c.id, record.c.order_code, record.c.place, record.c.findings).where(
+            record.c.visit_id == visit_id, record.c.state == RecordState.READY.value
+        )
+    ).all()
+    for row in rows:
+        hindrance = _hindrance(item, row.order_code)
+        if hindrance is None:
+            continue
+        reason, code = hindrance
+        parameters = (("order_code", row.order_code),)
+        finding = Finding(code, place=row.place, parameters=parameters)
+        findings = (*findings_from_json(row.findings), finding)
+        move_records(
+            connection,
+            [row.id],
+            RecordState.HELD,
+            held_reason=reason.value,
+            findings=findings_to_json(findings),
+        )
+
+
+def _hindrance(item: Visit, order_code: str) -> tuple[HeldReason, str] | None:
+    if item.cancelled:
+        return HeldReason.UNMATCHED, Reason.VISIT_CANCELLED.value
+    lines = [order for order in item.orders if order.order_code == order_code]
+    valid = [order for order in lines if not order.cancelled]
+    if not valid:
+        return (HeldReason.UNMATCHED, Reason.ORDER_CANCELLED.value) if lines else None
+    opted_out = [order for order in valid if order.upload_opted_out]
+    if len(opted_out) == len(valid):
+        return HeldReason.OPTED_OUT, "opted-out"
+    return (HeldReason.UNMATCHED, Reason.SEVERAL_ORDERS.value) if opted_out else None
+
+
+def _requeue_held(connection: Connection, clinic_code: str, national_id: str) -> int:
     waiting = (
         select(record.c.receipt_id)
         .where(
-            record.c.held_reason == HeldReason.UNMATCHED.value,
-            record.c.state == RecordState.HELD.value,
+            # As the index says it, else it is not used.
+            text("record.state = 'held'"),
+            record.c.held_reason.in_(_MOVED_BY_VISITS),
             record.c.clinic_code == clinic_code,
             record.c.national_id == national_id,
         )
@@ -139,3 +205,8 @@ def _requeue_waiting(connection: Connection, clinic_code: str, national_id: str)
         .where(receipt.c.id.in_(waiting), receipt.c.state == ReceiptState.PARSED.value)
         .values(state=ReceiptState.STORED.value)
     ).rowcount
+
+
+_MOVED_BY_VISITS = tuple(
+    reason.value for reason in (HeldReason.UNMATCHED, HeldReason.INVALID, HeldReason.OPTED_OUT)
+)

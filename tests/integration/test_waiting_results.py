@@ -117,7 +117,7 @@ async def test_a_correction_that_came_by_another_door_is_released_too(tmp_path: 
         changed = bundle(
             "X9", ONE, "09005C", "Glucose AC", TIMES, value="95", unit="mg/dL",
             low="70", high="99",
-        )  # fmt: skip
+        ).replace(b'"status": "final"', b'"status": "corrected"')  # fmt: skip
         await stage.receive(changed, Media.FHIR_JSON)
         assert stage.states() == ["checking", "held:waiting_verdict"]
         await accept_and_release(stage, first.id)
