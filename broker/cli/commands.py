@@ -52,6 +52,7 @@ COMMANDS: tuple[Command, ...] = (
         "以自己的檔案產生上傳檔（不上傳）",
     ),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
+    Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
     Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),
     Command("rehearsal", "make keys for rehearsals with the stand-in", "建立演練金鑰"),

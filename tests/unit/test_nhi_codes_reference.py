@@ -7,6 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from mapping.catalogue.code_pages import code_pages_reference
 from mapping.catalogue.tables import code_table
 from mapping.editions.edition import editions
 from mapping.finding import finding_texts
@@ -49,6 +50,10 @@ def test_every_code_of_the_check_report_has_its_section() -> None:
     for section in SECTIONS:
         for part in ("* Raised here: ", "* Remedy: ", "* 檢出條件：", "* 更正方式："):
             assert len(re.findall(f"^{re.escape(part)}.", section, re.MULTILINE)) == 1, section
+
+
+def test_the_sections_are_those_that_the_command_prints() -> None:
+    assert "".join(SECTIONS).strip() == code_pages_reference().strip()
 
 
 def test_each_code_has_pairs_of_records_in_the_mutation_table() -> None:

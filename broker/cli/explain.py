@@ -1,0 +1,94 @@
+"""``labbroker explain CODE``: what a code means, what raises it here, and how to put it right."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from mapping.catalogue.code_pages import CodePage, code_pages
+from mapping.errors import LabbrokerError, Language
+from mapping.finding import finding_texts
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+class UnknownCode(LabbrokerError):
+    code = "unknown-code"
+    en = ("There is no code {wanted}.", "Did you mean {nearest}? `labbroker explain` lists all.")
+    zh = ("沒有代碼 {wanted}。", "是否為 {nearest}？`labbroker explain` 可列出所有代碼。")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "explain",
+        description="Print the page of a code of NHI's check report, or of a finding of ours. "
+        "Without CODE: list the codes of the check report.",
+    )
+    parser.add_argument("codes", nargs="*", metavar="CODE", help="14, A3, unmapped-code …")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line for each code")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0; raises :class:`UnknownCode`."""
+    language: Language = arguments.language
+    if not arguments.codes:
+        for page in code_pages().values():
+            sys.stdout.write(f"{page.code}  {page.name(language)}\n")
+        return 0
+    told = [_told(wanted, language) for wanted in arguments.codes]
+    if arguments.json:
+        for page in told:
+            sys.stdout.write(json.dumps(page, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write("\n".join(_text(page, language) for page in told))
+    return 0
+
+
+def _told(wanted: str, language: Language) -> dict[str, str]:
+    """``code``, ``name``, ``official`` (the NHI's words or ``""``), ``raised`` and ``remedy``."""
+    page = _page(wanted)
+    if page is not None:
+        return {
+            "code": page.code,
+            "name": page.name(language),
+            "official": page.name_zh,
+            "raised": page.raised(language),
+            "remedy": page.remedy(language),
+        }
+    texts = finding_texts().get(wanted.lower())
+    if texts is None:
+        known = list(dict.fromkeys((*code_pages(), *finding_texts())))
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
+        raise UnknownCode(wanted=wanted, nearest=", ".join(near) or "14")
+    text = {name: _PARAMETER.sub(r"‹\1›", each) for name, each in texts[language].items()}
+    return {
+        "code": wanted.lower(),
+        "name": text["message"],
+        "official": "",
+        "raised": "",
+        "remedy": text["remedy"],
+    }
+
+
+def _page(wanted: str) -> CodePage | None:
+    """``14``, ``a3`` and ``1`` are codes."""
+    code = wanted.upper()
+    return code_pages().get(code.zfill(2) if code.isascii() and code.isdigit() else code)
+
+
+def _text(page: dict[str, str], language: Language) -> str:
+    zh = language == "zh"
+    lines = [f"{page['code']}  {page['name']}"]
+    if page["official"] and not zh:
+        lines.append(f"    {page['official']}")
+    if page["raised"]:
+        lines += ["", f"檢出條件：{page['raised']}" if zh else f"Raised here: {page['raised']}"]
+    lines += ["", f"更正方式：{page['remedy']}" if zh else f"Remedy: {page['remedy']}"]
+    return "\n".join(lines) + "\n"
