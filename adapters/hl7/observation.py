@@ -19,7 +19,7 @@ from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
 from mapping.moment import Moment
 from mapping.reference_range import parse_reference_range
-from mapping.report import Observation, ObservationStatus, ReferenceRange
+from mapping.report import Coding, Observation, ObservationStatus, ReferenceRange
 from mapping.values import parse_quantity
 
 _NULL: Final = '""'
@@ -67,8 +67,8 @@ class ObservationReader:
         self.is_collected = False
 
     def read(self, line: ResultLine, inherited: ObservationStatus, sex: str) -> Observation | None:
-        """The observation of one result line; ``None`` where it has no code, is a document, or is
-        a number that text was put behind.
+        """The observation of one result line; ``None`` where it has no code or is a document. A
+        number that text was put behind is no value: see :meth:`read_unusable`.
 
         ``inherited`` is the status of an OBX that has none; ``sex`` chooses among ranges.
         """
@@ -91,7 +91,7 @@ class ObservationReader:
         value = self._value(line, value_type)
         if "\n" in value and _begins_with_number(value):
             self._hold("hl7-number-in-text", obx, 5)
-            return None
+            return self._without_value(obx, codings, value_type)
         unit = read_unit(fields[6], delimiters, charset) if fields[6] else ""
         if value_type == "CQ" and not unit:
             unit = obx.text(5, 2)
@@ -114,6 +114,19 @@ class ObservationReader:
             tuple(line.notes) if line.notes else (),
             obx.place(),
         )
+
+    def read_unusable(self, line: ResultLine) -> Observation | None:
+        """A line whose value must not be used: its code without a value and not final, so that
+        its order still waits where a person sees it."""
+        obx = line.segments[0]
+        codings = read_codings(obx.raw(3), self._delimiters, self._charset)
+        return self._without_value(obx, codings, obx.text(2).strip().upper()) if codings else None
+
+    def _without_value(
+        self, obx: Segment, codings: tuple[Coding, ...], value_type: str
+    ) -> Observation:
+        status = ObservationStatus.PRELIMINARY
+        return Observation(codings, "", value_type, status=status, place=obx.place())
 
     def _value(self, line: ResultLine, value_type: str) -> str:
         if value_type in _TEXT:

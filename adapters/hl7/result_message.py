@@ -126,7 +126,7 @@ class ResultMessageReader:
 
     def _read_group(self, group: OrderGroup) -> LabReport:
         obr, spm, person = group.obr, group.spm, group.person
-        # Before unusable lines are left out: a group without OBR is named by its first line.
+        # A group without OBR is named by its first line.
         place = (obr or group.lines[0].segments[0]).place()
         order = group.orc or group.order_context
         segments: dict[str, Segment | None] = {
@@ -183,15 +183,16 @@ class ResultMessageReader:
     def _read_lines(
         self, group: OrderGroup, inherited: ObservationStatus, sex: str
     ) -> tuple[Observation, ...]:
-        read = self._observations.read
-        unusable = self._unusable
-        if unusable:
-            group.lines = [
-                line
+        reader, unusable = self._observations, self._unusable
+        if not unusable:
+            found = [reader.read(line, inherited, sex) for line in group.lines]
+        else:
+            found = [
+                reader.read_unusable(line)
+                if any(segment.place() in unusable for segment in line.segments)
+                else reader.read(line, inherited, sex)
                 for line in group.lines
-                if not any(segment.place() in unusable for segment in line.segments)
             ]
-        found = [read(line, inherited, sex) for line in group.lines]
         return tuple(item for item in found if item is not None)
 
     def _statuses(self, obr: Segment | None) -> tuple[ReportStatus | None, ObservationStatus]:
@@ -294,7 +295,7 @@ class ResultMessageReader:
     def _tell_refused(
         self, group: OrderGroup, segments: dict[str, Segment | None], place: str
     ) -> None:
-        """Each segment of the report behind which text was left out; its OBX are not used."""
+        """Each segment of the report behind which text was left out."""
         named = [segment for name, segment in segments.items() if segment and name != "OBX"]
         lines = [segment for line in group.lines for segment in line.segments]
         for segment in (*named, *lines, *group.damaged, *group.person.damaged):

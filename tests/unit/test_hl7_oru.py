@@ -29,6 +29,8 @@ from tests.hl7_samples import (
     with_fields,
 )
 
+FINAL, PRELIMINARY = ObservationStatus.FINAL, ObservationStatus.PRELIMINARY
+
 
 def test_an_ordinary_result_is_read_whole() -> None:
     parsed = read(result(OBX, "NTE|1|L|檢體輕微溶血"))
@@ -267,7 +269,9 @@ def test_a_bad_obx_does_not_cost_the_others() -> None:
 def test_a_line_with_a_control_character_is_left_out_and_told() -> None:
     for bad in ("13\x001", r"13\X00\1"):
         parsed = read(result(OBX, with_fields(OBX, f5=bad)))
-        assert [o.place for o in parsed.reports[0].observations] == ["OBX[1]"]
+        first, second = parsed.reports[0].observations
+        assert (first.place, first.value, first.status) == ("OBX[1]", "131", FINAL)
+        assert (second.place, second.value, second.status) == ("OBX[2]", "", PRELIMINARY)
         assert codes(parsed) == {"hl7-control-character": "OBX[2]-5"}
 
 
@@ -423,7 +427,10 @@ def test_places_of_errors_begin_with_the_report_in_a_batch_too() -> None:
 )
 def test_text_behind_a_value_never_becomes_part_of_it(stray: str) -> None:
     parsed = read(result(OBX, *stray.split("\r")))
-    assert [o.value for o in parsed.reports[0].observations] == ["131"]
+    first, second = parsed.reports[0].observations
+    assert (first.value, first.status) == ("131", FINAL)
+    assert (second.codings[0].code, second.value) == ("CREA", "")
+    assert second.status is PRELIMINARY, "its order waits, seen by a person"
     assert holding(parsed) == [("hl7-text-left-out", "OBR[1]/OBX[2]")]
 
 
@@ -464,7 +471,8 @@ def test_text_behind_what_belongs_to_no_report_is_told_all_the_same() -> None:
 )
 def test_a_number_with_text_behind_it_is_no_value(lines: tuple[str, ...]) -> None:
     parsed = read(result(*lines))
-    assert parsed.reports[0].observations == ()
+    (found,) = parsed.reports[0].observations
+    assert (found.codings[0].code, found.value, found.status) == ("GLU", "", PRELIMINARY)
     assert ("hl7-number-in-text", "OBR[1]/OBX[1]-5") in holding(parsed)
 
 
