@@ -31,34 +31,43 @@ class DidNotStart(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Running:
+    """A server that listens. ``start_seconds`` is from its start to its first word."""
+
+    port: int
+    process_id: int
+    start_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Contestant:
-    """``start`` is given an empty folder and gives a context whose value is the port."""
+    """``start`` is given a folder of its own. ``stores``: what it answers is on disk."""
 
     name: str
     stores: bool
-    start: Callable[[Path], contextlib.AbstractContextManager[int]]
+    start: Callable[[Path], contextlib.AbstractContextManager[Running]]
 
 
 @contextmanager
-def floor(folder: Path) -> Iterator[int]:
+def floor(folder: Path) -> Iterator[Running]:
     """Write, sync, answer; nothing else."""
     command = [sys.executable, "-m", "bench.servers.floor", str(folder / "frames")]
-    with _started(command, r"ready (\d+)") as port:
-        yield port
+    with _started(command, r"ready (\d+)") as running:
+        yield running
 
 
 @contextmanager
-def python_hl7(_: Path) -> Iterator[int]:
+def python_hl7(_: Path) -> Iterator[Running]:
     """``hl7.mllp`` of python-hl7."""
-    with _started([sys.executable, "-m", "bench.servers.python_hl7"], r"ready (\d+)") as port:
-        yield port
+    with _started([sys.executable, "-m", "bench.servers.python_hl7"], r"ready (\d+)") as running:
+        yield running
 
 
 @contextmanager
-def hl7lw(_: Path) -> Iterator[int]:
+def hl7lw(_: Path) -> Iterator[Running]:
     """``hl7lw.mllp.MllpServer``."""
-    with _started([sys.executable, "-m", "bench.servers.hl7lw_server"], r"ready (\d+)") as port:
-        yield port
+    with _started([sys.executable, "-m", "bench.servers.hl7lw_server"], r"ready (\d+)") as running:
+        yield running
 
 
 def install_simple_hl7(folder: Path) -> Contestant | str:
@@ -80,16 +89,16 @@ def install_simple_hl7(folder: Path) -> Contestant | str:
 
 
 @contextmanager
-def labbroker(folder: Path) -> Iterator[int]:
+def labbroker(folder: Path) -> Iterator[Running]:
     """``labbroker serve`` with a settings file, visits, a key and its pipeline on.
 
     A store that stands in ``folder`` already is used as it is.
     """
     settings = prepare_service(folder)
     command = [sys.executable, "-m", "broker.cli.main", "serve", "--config", str(settings)]
-    with _started(command, r"labbroker is ready: mllp://127\.0\.0\.1:(\d+) ") as port:
+    with _started(command, r"labbroker is ready: mllp://127\.0\.0\.1:(\d+) ") as running:
         _wait_taken(folder / "inbox")
-        yield port
+        yield running
 
 
 def prepare_service(folder: Path) -> Path:
@@ -122,7 +131,8 @@ def _wait_taken(inbox: Path) -> None:
 
 
 @contextmanager
-def _started(command: list[str], ready: str) -> Iterator[int]:
+def _started(command: list[str], ready: str) -> Iterator[Running]:
+    began = time.monotonic()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -134,7 +144,7 @@ def _started(command: list[str], ready: str) -> Iterator[int]:
         watchdog.cancel()
         if found is None:
             raise DidNotStart(" ".join(command[-3:]))
-        yield int(found.group(1))
+        yield Running(int(found.group(1)), process.pid, time.monotonic() - began)
     finally:
         watchdog.cancel()
         process.send_signal(signal.SIGTERM)

@@ -1,0 +1,137 @@
+"""The findings of a run as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def render(findings: dict[str, Any]) -> str:
+    """All that was measured, one part after the other."""
+    parts = {
+        "door": _door,
+        "full-store": _full_store,
+        "convert": _convert,
+        "seal": _seal,
+        "upload": _upload,
+    }
+    return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
+
+
+def _door(found: dict[str, Any]) -> list[str]:
+    rows = [
+        ("server", "acknowledged/s", "p50 ms", "p99 ms", "cpu us each", "bad", "ours / it", "goal")
+    ]
+    for name, one in found["servers"].items():
+        ratio = found["ratios"].get(name, {})
+        rows.append(
+            (
+                name,
+                f"{one['per_second']:,.0f}",
+                f"{one['p50_ms']:.2f}",
+                f"{one['p99_ms']:.2f}",
+                f"{one['cpu_us']:.0f}",
+                f"{one['bad']:.0f}",
+                f"{ratio['ours_to_it']:.2f}" if ratio else "",
+                f">= {ratio['goal']:g}" if ratio.get("goal") else "",
+            )
+        )
+    lines = ["MLLP door: 20-OBX ORU^R01, 16 connections, the next message only after the AA"]
+    lines += _aligned(rows)
+    lines.append(
+        f"p99 of ours {found['p99_ms']['ours']:.1f} ms (goal < {found['p99_ms']['goal']:g})"
+    )
+    lines += [f"{name}: not measured, {why}" for name, why in found["missing"].items()]
+    return lines
+
+
+def _full_store(found: dict[str, Any]) -> list[str]:
+    lines = ["A full store against an empty one"]
+    if "missing" in found:
+        return [*lines, f"not measured: {found['missing']}"]
+    rows = [("store", "acknowledged/s", "p99 ms", "cpu us each", "start s")]
+    for name in ("empty", "full"):
+        one = found[name]
+        rows.append(
+            (
+                f"{found['receipts']:,} receipts" if name == "full" else name,
+                f"{one['per_second']:,.0f}",
+                f"{one['p99_ms']:.2f}",
+                f"{one['cpu_us']:.0f}",
+                f"{one['start_seconds']:.1f}",
+            )
+        )
+    return [
+        *lines,
+        *_aligned(rows),
+        f"full / empty {found['ratio']:.2f} (goal >= {found['goal']:g})",
+    ]
+
+
+def _convert(found: dict[str, Any]) -> list[str]:
+    lines = ["From bytes to checked records, one core, processor time"]
+    rows = [("message", "messages/s", "average", "observations/s", *_stage_names(found))]
+    for name in _MESSAGES:
+        one = found[name]
+        rows.append(
+            (
+                name.replace("_", " "),
+                f"{one['messages_per_second']:,}",
+                f"{one['on_the_average']:,}",
+                f"{one['observations_per_second']:,}",
+                *(f"{each:.0f} us" for each in one["stages_us"].values()),
+            )
+        )
+    memory = found["memory"]
+    return [
+        *lines,
+        *_aligned(rows),
+        f"goal >= {found['goal']:g} messages/s; memory after {memory['messages']:,} messages: "
+        f"{memory['before_mb']} -> {memory['after_mb']} MB",
+    ]
+
+
+_MESSAGES = ("one_record_of_20_rows", "20_records_of_one_row")
+
+
+def _stage_names(found: dict[str, Any]) -> list[str]:
+    return list(found[_MESSAGES[0]]["stages_us"])
+
+
+def _seal(found: dict[str, Any]) -> list[str]:
+    rows = [("records", "seconds", "records/s", "package MB", "peak MB")]
+    for name in ("few", "many"):
+        one = found[name]
+        rows.append(
+            (
+                f"{one['records']:,}",
+                f"{one['seconds']:.1f}",
+                f"{one['records_per_second']:,}",
+                f"{one['package_mb']}",
+                f"{one['peak_mb']}",
+            )
+        )
+    return [
+        "Sealing one package: write, sync, read back, compare",
+        *_aligned(rows),
+        f"peak grows by {found['peak_growth_mb']} MB (goal: none, and < {found['goal_mb']:g} MB)",
+    ]
+
+
+def _upload(found: dict[str, Any]) -> list[str]:
+    return [
+        "Checking a finished upload file",
+        f"{found['records']:,} records, best {found['records_per_second_best']:,} a second",
+    ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
