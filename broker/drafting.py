@@ -23,6 +23,7 @@ from mapping.order_identity import order_identity
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import UploadRecord
 from mapping.report import LabReport, ObservationStatus, ReportStatus
+from mapping.report_place import places_within
 from mapping.roc_fields import written_moment
 from mapping.rules import RuleContext, check_record
 from mapping.visit import Visit
@@ -76,20 +77,27 @@ class Drafting:
         received_at: datetime,
         visits_of: VisitLookup,
         withheld: tuple[Finding, ...] = (),
+        read: tuple[Finding, ...] = (),
     ) -> list[Draft]:
         """All drafts of one payload, in the order of its reports.
 
+        ``read`` is what the reader found: its errors hold the report whose place they begin with.
         ``withheld`` says why none of it may be uploaded, as for a training message (MSH-11 T).
         """
         drafts: list[Draft] = []
+        errors_at: dict[str, list[Finding]] = {}
+        for finding in read:
+            if finding.severity is Severity.ERROR:
+                for place in places_within(finding.place):
+                    errors_at.setdefault(place, []).append(finding)
         for number, report in enumerate(reports, start=1):
             split = split_orders(report, profile)
+            errors = tuple(errors_at.get(report.place, ()))
             for order in split.orders:
                 slot = f"{number}/{order.order_code}"
                 about = _about(split.findings, order.order_code)
-                drafts.append(
-                    self._draft(slot, report, order, about, profile, received_at, visits_of)
-                )
+                draft = self._draft(slot, report, order, about, profile, received_at, visits_of)
+                drafts.append(_held_for(draft, errors) if errors else draft)
             unmapped = tuple(
                 finding for finding in split.findings if finding.code in _HOLDS_AS_UNMAPPED
             )
@@ -202,6 +210,12 @@ class Drafting:
             clock_started_at=started_at,
             due_at=due_at(started_at),
         )
+
+
+def _held_for(draft: Draft, errors: tuple[Finding, ...]) -> Draft:
+    """Something of the report could not be read: what was assumed instead must not go out."""
+    reason = draft.held_reason or HeldReason.INVALID
+    return replace(draft, held_reason=reason, findings=errors + draft.findings)
 
 
 def _is_correction(report: LabReport, order: OrderResult) -> bool:

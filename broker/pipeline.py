@@ -216,6 +216,7 @@ class Pipeline:
                 row.received_at,
                 lambda clinic, person: find_visits(connection, clinic, person),
                 withheld,
+                parsed.findings,
             )
         return _Work(
             receipt_id=row.id,

@@ -476,3 +476,35 @@ async def test_results_of_a_cancelled_visit_are_held(tmp_path: Path) -> None:
         # The same file once more does not bring the visit back.
         await stage.load_visits()
         assert stage.states() == ["held:unmatched"]
+
+
+# Times that nobody can read
+
+
+async def test_a_collection_time_that_cannot_be_read_in_a_file_holds_its_result(
+    tmp_path: Path,
+) -> None:
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(csv_result("0.9", "11/19/2026 09:10"), Media.CSV)
+        assert stage.states() == ["held:invalid"]
+        assert "csv-bad-date" in codes(stage, 0)
+
+
+async def test_a_collection_time_that_cannot_be_read_in_a_message_holds_its_result(
+    tmp_path: Path,
+) -> None:
+    stamp = TIMES.collected.strftime("%Y%m%d%H%M%S").encode()
+    raw = creatinine("1", "0.9").replace(stamp, b"19/11/2026 0910")
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(raw)
+        assert stage.states() == ["held:invalid"]
+
+
+async def test_a_birth_date_that_cannot_be_read_holds_its_result(tmp_path: Path) -> None:
+    birth_on = TWO.birth_on.strftime("%Y%m%d").encode()
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(creatinine("1", "0.9").replace(birth_on, b"01-04-1975"))
+        assert stage.states() == ["held:invalid"]
