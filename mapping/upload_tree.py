@@ -77,8 +77,10 @@ def read_tree(
         parser.close()
     except etree.XMLSyntaxError as error:
         line, column = error.position
-        if line <= 1:
-            column += start.columns - (len(ROOT) if start.inside else 0)
+        # libxml2 does not say where an undefined entity stands; then the record's line is told.
+        line = max(line, 1)
+        if line == 1:
+            column = max(column + start.columns - (len(ROOT) if start.inside else 0), 0)
         raise MalformedXml(line=line + start.lines, column=column) from None
     if root is None:
         raise UnexpectedStructure(expected="<patient>", place="/")

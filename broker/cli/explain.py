@@ -44,10 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     told = [_told(wanted, language) for wanted in arguments.codes]
     if arguments.json:
-        for page in told:
-            sys.stdout.write(json.dumps(page, ensure_ascii=False) + "\n")
+        for each in told:
+            sys.stdout.write(json.dumps(each, ensure_ascii=False) + "\n")
     else:
-        sys.stdout.write("\n".join(_text(page, language) for page in told))
+        sys.stdout.write("\n".join(_text(each, language) for each in told))
     return 0
 
 
