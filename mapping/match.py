@@ -23,8 +23,8 @@ from mapping.visit import Order, Visit
 DEFAULT_WINDOW = 30
 """Days from the visit to the taking of the specimen."""
 
-# h6 ZA and ZB take back earlier card events (SPEC114 p. 4): nothing was ordered at them.
-_CANCELLED_VISITS = frozenset({"ZA", "ZB"})
+CANCELLING = frozenset({"ZA", "ZB"})
+"""h6 of card events that take back earlier ones (SPEC114 p. 4): nothing was ordered at them."""
 
 
 class Outcome(StrEnum):
@@ -175,7 +175,7 @@ def _refusal(report: LabReport, visit: Visit, clinic_code: str, national_id: str
         return Reason.OTHER_PATIENT
     if birth_on is not None and birth_on not in (visit.birth_on, visit.newborn_birth_on):
         return Reason.BIRTH_DATE_DIFFERS
-    cancelled = visit.cancelled or visit.visit_type in _CANCELLED_VISITS
+    cancelled = visit.cancelled or visit.visit_type in CANCELLING
     return Reason.VISIT_CANCELLED if cancelled else None
 
 

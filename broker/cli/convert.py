@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         TrialResult(name, draft)
         for name, payload in payloads
         for draft in drafting.drafts(
-            payload.reports, profile, now, visits.visits_of, _withheld(payload)
+            payload.reports, profile, now, visits.visits_of, _withheld(payload), payload.findings
         )
     ]
     try:

@@ -178,7 +178,7 @@ def clinic_rates(connection: Connection, in_scope: frozenset[str]) -> list[Rate]
     for visit_id, visit in list_visits(connection):
         total = totals.setdefault(visit.institution_code, [0, 0, 0, 0])
         for order in visit.orders:
-            if order.order_code not in in_scope:
+            if order.order_code not in in_scope or visit.cancelled or order.cancelled:
                 continue
             quantity = int(order.quantity)
             if order.upload_opted_out:

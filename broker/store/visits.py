@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, and_, insert, select, text, update
@@ -17,7 +18,7 @@ from broker.store.records import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from mapping.finding import Finding
-from mapping.match import Reason
+from mapping.match import CANCELLING, Reason
 from mapping.visit import Order, Visit
 
 
@@ -26,7 +27,7 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
     ready are held where their order was cancelled or opted out. Returns how many receipts were
     queued again for that."""
     requeued = 0
-    for item in visits:
+    for item in chain(visits, _taken_back(connection, visits)):
         known = _known(connection, item)
         if known is None:
             merged = item
@@ -41,6 +42,32 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
             _hold_ready(connection, known.id, merged)
         requeued += _requeue_held(connection, merged.institution_code, merged.national_id)
     return requeued
+
+
+def _taken_back(connection: Connection, visits: tuple[Visit, ...]) -> Iterator[Visit]:
+    """The earlier card events that a ZA or ZB takes back, whichever of them came first, as
+    cancelled. ZA takes back all of the 24 hours before it, ZB some (SPEC114 p. 4): the one of the
+    same serial, else the only one there is."""
+    for person in dict.fromkeys((item.institution_code, item.national_id) for item in visits):
+        # Read when those before are stored.
+        known = [each for _, each in find_visits(connection, *person)]
+        for event in known:
+            if event.visit_type not in CANCELLING:
+                continue
+            earlier = [
+                each
+                for each in known
+                if each.visit_type not in CANCELLING
+                and timedelta(0) <= event.card_at - each.card_at <= _REACH
+            ]
+            if event.visit_type == _TAKES_BACK_SOME:
+                same = [
+                    each
+                    for each in earlier
+                    if event.visit_serial and each.visit_serial == event.visit_serial
+                ]
+                earlier = same or (earlier if len(earlier) == 1 else [])
+            yield from (replace(each, cancelled=True) for each in earlier if not each.cancelled)
 
 
 def _known(connection: Connection, item: Visit) -> AnyRow | None:
@@ -210,3 +237,5 @@ def _requeue_held(connection: Connection, clinic_code: str, national_id: str) ->
 _MOVED_BY_VISITS = tuple(
     reason.value for reason in (HeldReason.UNMATCHED, HeldReason.INVALID, HeldReason.OPTED_OUT)
 )
+_TAKES_BACK_SOME = "ZB"
+_REACH = timedelta(hours=24)

@@ -478,6 +478,30 @@ async def test_results_of_a_cancelled_visit_are_held(tmp_path: Path) -> None:
         assert stage.states() == ["held:unmatched"]
 
 
+@pytest.mark.parametrize("event_first", [False, True])
+async def test_an_event_that_takes_back_all_of_a_day_takes_back_its_visits(
+    tmp_path: Path, event_first: bool
+) -> None:
+    card_at = visit_of(1).card_at + timedelta(hours=1)
+    event = visit_of(1, visit_type="ZA", card_at=card_at, orders=(), cancelled=True)
+    async with open_stage(tmp_path) as stage:
+        await stage.receive(creatinine("1", "0.9"))
+        for card in (event, visit_of(1)) if event_first else (visit_of(1), event):
+            await store(stage, card)
+        assert stage.states() == ["held:unmatched"]
+        assert "match-visit-cancelled" in codes(stage, 0)
+
+
+async def test_an_event_that_takes_back_one_visit_leaves_the_others(tmp_path: Path) -> None:
+    card_at = visit_of(1).card_at + timedelta(hours=1)
+    event = visit_of(1, visit_type="ZB", card_at=card_at, visit_serial="0098", orders=())
+    other = visit_of(1, card_at=card_at, visit_serial="0098", orders=())
+    async with open_stage(tmp_path) as stage:
+        await stage.receive(creatinine("1", "0.9"))
+        await store(stage, visit_of(1), other, event)
+        assert stage.states() == ["ready"]
+
+
 # Times that nobody can read
 
 
