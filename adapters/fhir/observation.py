@@ -48,8 +48,16 @@ def read_lines(
     lines = []
 
     def line(element: Element, where: str, names: tuple[Coding, ...]) -> Observation:
+        held = len(reading.holding)
         value = read_value(element, where, reading)
         line_status = status
+        if value.text and status in _USABLE and element_of(element, "dataAbsentReason"):
+            # R4 obs-6 forbids both: one of them is wrong, and nobody can say which.
+            reading.hold("fhir-value-and-reason", f"{where}.dataAbsentReason")
+        if len(reading.holding) > held:
+            # Its code without a value and not final: the order waits where a person sees it.
+            waits = ObservationStatus.PRELIMINARY if status in _USABLE else status
+            return Observation(names, "", value.type_name, status=waits, place=where)
         if not value.text and status in _USABLE:
             reason = absent_reason(element)
             note_absence(element, where, reading)
@@ -109,10 +117,10 @@ def effective_moment(node: Node, reading: Reading) -> Moment | None:
     for name in ("effectiveDateTime", "effectiveInstant"):
         text = text_of(node.resource, name)
         if text:
-            return reading.moment(text, f"{node.place}.{name}")
+            return reading.collection_moment(text, f"{node.place}.{name}")
     period = element_of(node.resource, "effectivePeriod")
     text = text_of(period, "start") or text_of(period, "end")
-    return reading.moment(text, f"{node.place}.effectivePeriod")
+    return reading.collection_moment(text, f"{node.place}.effectivePeriod")
 
 
 def note_texts(resource: Element, name: str) -> tuple[str, ...]:

@@ -60,9 +60,9 @@ def read_specimen(node: Node | None, reading: Reading) -> tuple[Specimen, str]:
     resource, place = node.resource, node.place
     collection = element_of(resource, "collection")
     period = element_of(collection, "collectedPeriod")
-    collected_at = reading.moment(
+    collected_at = reading.collection_moment(
         text_of(collection, "collectedDateTime"), f"{place}.collection.collectedDateTime"
-    ) or reading.moment(
+    ) or reading.collection_moment(
         text_of(period, "start") or text_of(period, "end"), f"{place}.collection.collectedPeriod"
     )
     specimen = Specimen(

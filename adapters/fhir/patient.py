@@ -23,10 +23,14 @@ def read_patient(subject: Element, source: Node, reading: Reading) -> Patient:
     key = target_key(subject, node)
     if key not in reading.patients:
         if node is not None:
-            reading.patients[key] = _read(node, reading)
+            reading.patients[key] = made = _read(node, reading)
+            if made.birth_on is None and text_of(node.resource, "birthDate"):
+                reading.unread_births.add(key)
         else:
             place = f"{source.place}.subject"
             reading.patients[key] = _from_reference(subject, place, reading)
+    if node is not None and key in reading.unread_births:
+        reading.holding.append(f"{node.place}.birthDate")
     return reading.patients[key]
 
 

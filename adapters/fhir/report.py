@@ -46,6 +46,7 @@ def read_report(report: Node, members: list[Member], reading: Reading) -> LabRep
 
     None, with a finding, where it says nothing: no result, no conclusion, and not cancelled.
     """
+    reading.begin_report()
     resource, place = report.resource, report.place
     status = REPORT_STATUS[text_of(resource, "status")]
     service = codings_of(element_of(resource, "code"))
@@ -84,6 +85,7 @@ def read_group(roots: list[Node], members: list[Member], reading: Reading) -> La
     ``members`` are the ``roots`` with their panels opened. Its service is what was ordered, else
     the code of the one panel that it is.
     """
+    reading.begin_report()
     first = roots[0]
     patient = read_patient(subject_of(first), first, reading)
     lines = _lines(members, patient, reading)
@@ -117,6 +119,7 @@ def _completed(
     service = draft.service
     if not order_codings(service):
         service = service + tuple(coding for coding in ordered if coding not in service)
+    reading.finish_report(draft.place, is_collected=specimen.collected_at is not None)
     interpreters = _references([source], "resultsInterpreter") or _references([source], "performer")
     ordering_id = first_person_id(requesters, reading)
     return replace(

@@ -15,10 +15,13 @@ from adapters.fhir.elements import (
 )
 from adapters.fhir.literals import literal_text
 from adapters.fhir.reading import Reading
+from adapters.fhir.ucum import contradicts
 from mapping.finding import Severity
 
 _COMPARATORS = frozenset({"", "<", "<=", ">=", ">"})
 """R4 quantity-comparator, a required binding."""
+_UCUM = frozenset({"http://unitsofmeasure.org", ""})
+_QUANTITIES_WITHIN = ("low", "high", "numerator", "denominator")
 
 
 class ReadValue(NamedTuple):
@@ -45,8 +48,21 @@ def read_value(element: Element, place: str, reading: Reading) -> ReadValue:
         if comparator not in _COMPARATORS:
             reading.note("fhir-comparator", f"{where}.comparator", Severity.ERROR)
             return ReadValue()
+        _check_units(value, where, reading)
         return ReadValue(read.text, read.type_name or _lower_first(type_name), read.unit)
     return ReadValue()
+
+
+def _check_units(value: Any, place: str, reading: Reading) -> None:
+    """Hold where a quantity, or a part of a range or ratio, has two units that contradict."""
+    if not isinstance(value, dict):
+        return
+    parts: list[tuple[str, Element]] = [(place, value)]
+    parts += [(f"{place}.{name}", element_of(value, name)) for name in _QUANTITIES_WITHIN]
+    for where, quantity in parts:
+        unit, code = text_of(quantity, "unit"), text_of(quantity, "code")
+        if unit and code and text_of(quantity, "system") in _UCUM and contradicts(unit, code):
+            reading.hold("fhir-unit-contradicts", where)
 
 
 def absent_reason(element: Element) -> str:
