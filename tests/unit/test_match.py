@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from mapping.finding import Severity, finding_texts
-from mapping.match import Match, Outcome, Reason, match_visit
+from mapping.match import Match, Outcome, Reason, match_visit, room_for
 from mapping.report import LabReport, Patient, Specimen
 from mapping.visit import Order, Visit
 from tests.unit.conversion_examples import CLINIC, NATIONAL_ID, at, line, report, visit
@@ -121,6 +122,43 @@ def test_a_newborn_on_the_parents_card_has_its_own_birth_date() -> None:
     newborn = date(2025, 2, 20)
     sent = replace(collected(2), patient=Patient(NATIONAL_ID, newborn))
     assert matched(sent, visit("09005C", newborn_birth_on=newborn)).outcome is Outcome.MATCHED
+
+
+def test_a_newborns_marked_visit_needs_a_placer_number() -> None:
+    newborn = date(2025, 2, 20)
+    known = visit(
+        newborn_birth_on=newborn,
+        newborn_mark="1",
+        orders=(Order("09005C", placer_order_number="P1"),),
+    )
+    sent = replace(collected(2), patient=Patient(NATIONAL_ID, newborn))
+    assert matched(sent, known).reasons == (Reason.NEWBORN,)
+    assert matched(replace(sent, placer_order_number="P1"), known).outcome is Outcome.MATCHED
+    # Nor is the parent's own visit taken for certain beside it.
+    unsure = replace(sent, patient=Patient(NATIONAL_ID))
+    assert matched(unsure, known, visit("09005C")).outcome is Outcome.AMBIGUOUS
+
+
+def test_an_order_line_that_was_taken_back_is_no_order() -> None:
+    gone, valid = Order("09005C", cancelled=True), Order("09005C")
+    assert matched(collected(2), visit(orders=(gone,))).reasons == (Reason.ORDER_CANCELLED,)
+    assert matched(collected(2), visit(orders=(gone, valid))).order is valid
+    cancelled = replace(visit("09005C"), cancelled=True)
+    assert matched(collected(2), cancelled).reasons == (Reason.VISIT_CANCELLED,)
+
+
+@pytest.mark.parametrize(
+    ("orders", "room"),
+    [
+        ((Order("09005C"),), 1),
+        ((Order("09005C", Decimal("2.5")),), 2),
+        ((Order("09005C"), Order("09005C"), Order("09001C")), 2),
+        ((Order("09005C"), Order("09005C", cancelled=True)), 1),
+        ((Order("09005C", Decimal(0)),), 1),
+    ],
+)
+def test_quantity_and_lines_make_room_for_results(orders: tuple[Order, ...], room: int) -> None:
+    assert room_for(visit(orders=orders), "09005C") == room
 
 
 @pytest.mark.parametrize(

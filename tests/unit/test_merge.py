@@ -102,3 +102,11 @@ def test_merging_changes_neither_of_its_arguments() -> None:
     merge_order(previous, current)
     assert shown(previous) == [("1", "A", "1")]
     assert shown(current) == [("1", "B", "2")]
+
+
+def test_a_line_known_by_its_service_withdraws_only_what_came_under_its_own_code() -> None:
+    taken_back = ResolvedLine(line("EAG"), 1, "醣化血色素", "report-items", "service:EAG")
+    result = OrderResult("09006C", (), withdrawn=(taken_back,))
+    assert withdrawn_numbers(record(row("1", "醣化血色素", "5.6")), result) == ()
+    own = record(row("1", "醣化血色素", "114", "service:EAG"))
+    assert withdrawn_numbers(own, result) == ("1",)
