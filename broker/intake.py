@@ -15,6 +15,8 @@ from mapping.errors import LabbrokerError
 # How answers went out is written behind, in few large statements: it is never needed at once.
 _FLUSH_SECONDS = 0.5
 _ANSWERS_AT_ONCE = 200
+# So many in one commit have gathered while the last one was under way: senders wait in line.
+_CROWD = 4
 
 
 class DurableIntake:
@@ -34,25 +36,28 @@ class DurableIntake:
         self._clock = clock
         self._answers: dict[str, list[int]] = {}
         self._flush_due: asyncio.TimerHandle | None = None
-        self._telling = False
+        self._stored_together = 0
         self.last_stored_at: float = 0.0
-        """Loop time of the newest commit: the pipeline steps back while the doors are busy."""
+        """Loop time of the newest commit that senders stood in line for: the pipeline steps back
+        while the doors are so busy, and only then. A steady trickle must not hold it up."""
 
     def offer(self, payload: Payload, settle: Settle) -> None:
         """Queue ``payload``; ``settle`` is called after its commit returned or failed."""
 
         def done(result: Accepted | StorageUnavailable) -> None:
-            if not self._telling and isinstance(result, Accepted) and not result.duplicate:
-                self._telling = True
-                asyncio.get_running_loop().call_soon(self._tell_stored)
+            if isinstance(result, Accepted):
+                if not self._stored_together:
+                    asyncio.get_running_loop().call_soon(self._tell_stored)
+                self._stored_together += 1
             settle(result)
 
         self._writer.append(receipt_row(payload, self._clock()), done)
 
     def _tell_stored(self) -> None:
         """Once for a whole group."""
-        self._telling = False
-        self.last_stored_at = asyncio.get_running_loop().time()
+        if self._stored_together >= _CROWD:
+            self.last_stored_at = asyncio.get_running_loop().time()
+        self._stored_together = 0
         self._on_stored()
 
     async def receive(self, payload: Payload) -> Accepted:

@@ -131,10 +131,10 @@ class ReceiptAppender:
 
 def mark_acknowledged(connection: Connection, receipt_ids: Sequence[int], how: str) -> None:
     """Note how the answers went out. ``how`` is an :class:`Acknowledgement` value."""
-    connection.exec_driver_sql(
-        "UPDATE receipt SET acknowledgement = ? WHERE id BETWEEN ? AND ?",
-        [(how, first, last) for first, last in _runs(receipt_ids)],
-    )
+    for first, last in _runs(receipt_ids):
+        connection.exec_driver_sql(
+            "UPDATE receipt SET acknowledgement = ? WHERE id BETWEEN ? AND ?", (how, first, last)
+        )
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
