@@ -167,6 +167,37 @@ def test_a_date_that_cannot_be_read_is_a_finding_and_the_result_stays() -> None:
     assert "reported_at" in finding.message("zh")
 
 
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("collected_at", "11/18/2026 09:10"),
+        ("collected_at", "19000101"),
+        ("birth_on", "2/1/1970"),
+    ],
+)
+def test_an_unreadable_needed_time_is_an_error_at_the_place_of_its_report(
+    column: str, text: str
+) -> None:
+    rows = [f"{ID},09005C,90,", f"{ID},08011C,1,{text}", f"{ID},08011C,2,{text}"]
+    parsed = read("\n".join([f"national_id,order_code,value,{column}", *rows]) + "\n")
+    assert [report.place for report in parsed.reports] == ["row 2", "rows 3-4"]
+    (finding,) = parsed.findings
+    assert (finding.code, finding.place) == ("csv-bad-date", "rows 3-4")
+    assert finding.severity is Severity.ERROR
+    assert parsed.reports[1].specimen.collected_at is None
+    assert parsed.reports[1].patient.birth_on is None
+
+
+def test_no_error_of_a_report_is_lost_among_many_findings() -> None:
+    rows = [f"{ID},ACC{number:06},09005C,90,1970-01-02" for number in range(1500)]
+    bad = [f"{row}x" for row in rows]
+    text = "national_id,accession_number,order_code,value,birth_on,\n"
+    parsed = read(text + "".join(f"{row},\n" for row in bad))
+    places = {finding.place for finding in parsed.findings}
+    assert len(parsed.reports) == 1500
+    assert all(report.place in places for report in parsed.reports)
+
+
 def test_a_malformed_national_id_is_left_out_and_said() -> None:
     parsed = read(f"{HEADER}\nA12345678,ACC0001,09005C,,90,\n")
     assert parsed.reports[0].patient.national_id == ""

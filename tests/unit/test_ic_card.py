@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from adapters.folder.formats.ic_card import read_ic_card
 from adapters.folder.formats.ic_card_writer import write_ic_card
 from mapping.errors import UnreadablePayload
+from mapping.finding import Severity
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
 from mapping.visit import Order
@@ -87,17 +88,63 @@ def test_drugs_and_materials_are_no_orders_of_examinations() -> None:
     assert read(record(orders=lines)).visits[0].orders == ()
 
 
-def test_an_order_taken_back_in_the_same_record_is_gone() -> None:
-    back = MB2.replace("<A72>3", "<A72>C")
-    parsed = read(record(orders=MB2 + MB2.replace("09005C", "08011C") + back))
-    assert [order.order_code for order in parsed.visits[0].orders] == ["08011C"]
+BACK = MB2.replace("<A72>3", "<A72>C")
+
+
+def order_codes(parsed: ParsedPayload) -> list[tuple[str, bool]]:
+    return [(order.order_code, order.cancelled) for order in parsed.visits[0].orders]
+
+
+def test_an_order_taken_back_in_the_same_record_is_cancelled() -> None:
+    parsed = read(record(orders=MB2 + MB2.replace("09005C", "08011C") + BACK))
+    assert order_codes(parsed) == [("08011C", False), ("09005C", True)]
     assert parsed.findings == ()
 
 
-def test_an_order_of_an_earlier_file_taken_back_is_told() -> None:
-    parsed = read(record(orders=MB2.replace("<A72>3", "<A72>C")))
+def test_an_order_of_an_earlier_file_taken_back_is_cancelled_and_told() -> None:
+    parsed = read(record(orders=BACK.replace("09005C", "09005c")))
+    assert order_codes(parsed) == [("09005C", True)]
     assert codes(parsed) == [("ic-card-order-deleted", "REC[1]/MB2[1]/A73")]
+    assert parsed.findings[0].severity is Severity.INFORMATION
     assert "09005C" in parsed.findings[0].message("zh")
+
+
+@pytest.mark.parametrize(
+    ("orders", "left"),
+    [
+        (MB2 + MB2 + BACK, [("09005C", False)]),
+        (MB2 + MB2 + BACK + BACK, [("09005C", True)]),
+        (BACK + MB2, [("09005C", False)]),
+        (MB2 + BACK + MB2, [("09005C", False)]),
+        (BACK + BACK, [("09005C", True)]),
+    ],
+)
+def test_only_what_is_left_of_an_order_counts(orders: str, left: list[tuple[str, bool]]) -> None:
+    assert order_codes(read(record(orders=orders))) == left
+
+
+def test_a_deletion_without_a_code_is_a_finding() -> None:
+    parsed = read(record(orders=BACK.replace("<A73>09005C</A73>", "")))
+    assert (order_codes(parsed), codes(parsed)) == ([], [("ic-card-missing", "REC[1]/MB2[1]/A73")])
+
+
+@pytest.mark.parametrize("kind", ["ZA", "ZB"])
+def test_an_event_that_takes_back_visits_is_a_cancelled_visit_without_orders(kind: str) -> None:
+    body = MB1.replace("<A23>01", f"<A23>{kind}").replace("090509", "100509")
+    parsed = read(record(), record(body))
+    visited, event = parsed.visits
+    assert not visited.cancelled
+    assert event == replace(
+        visited,
+        visit_type=kind,
+        card_at=CARD_AT + timedelta(hours=1),
+        cancelled=True,
+        orders=(),
+        place="REC[2]",
+    )
+    (finding,) = parsed.findings
+    assert (finding.code, finding.place) == ("ic-card-cancellation", "REC[2]/A23")
+    assert finding.severity is Severity.INFORMATION
 
 
 def test_the_actual_day_of_a_visit_made_up_for_later_is_the_day_of_the_visit() -> None:
@@ -125,7 +172,11 @@ def test_the_time_of_an_order_is_read() -> None:
         (MB1.replace("<A17>1150814090509</A17>", ""), "ic-card-missing", "REC[2]/A17"),
         (MB1.replace("<A23>01</A23>", ""), "ic-card-missing", "REC[2]/A23"),
         (MB1 + "<A12>B223456786</A12>", "ic-card-repeated", "REC[2]/A12"),
-        (MB1.replace("<A23>01", "<A23>ZA"), "ic-card-cancellation", "REC[2]/A23"),
+        (
+            MB1.replace("<A23>01", "<A23>ZA").replace("A123456789", ""),
+            "ic-card-missing",
+            "REC[2]/A12",
+        ),
         (MB1 + "<A54>x</A54>", "ic-card-bad-date", "REC[2]/A54"),
     ],
 )
@@ -232,3 +283,11 @@ def test_what_the_writer_writes_is_read_back() -> None:
     parsed = read_ic_card(raw, CLINIC)
     assert (parsed.visits, parsed.findings) == (visits, ())
     assert b"<A01>2</A01>" in raw
+
+
+def test_what_was_taken_back_is_written_as_such() -> None:
+    visits = (
+        visit(orders=(Order("08011C", cancelled=True),)),
+        visit(place="REC[2]", visit_type="ZA", orders=(), cancelled=True),
+    )
+    assert read_ic_card(write_ic_card(visits), CLINIC).visits == visits

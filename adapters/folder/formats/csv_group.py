@@ -8,6 +8,7 @@ from datetime import date
 
 from adapters.folder.formats.cell_dates import read_day, read_moment
 from adapters.folder.formats.csv_words import SEX_WORDS, report_status
+from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
 from mapping.moment import Moment
 from mapping.report import Coding, LabReport, Observation, Patient, Specimen
@@ -51,6 +52,8 @@ class Group:
             name=self._cell("name"),
         )
         self.moments = {column: _moment(self._cell(column)) for column in _TIMES}
+        # What NHI's calendar cannot write was read for nothing.
+        self.moments["collected_at"] = usable(self.moments["collected_at"])
 
     @property
     def place(self) -> str:
@@ -84,7 +87,8 @@ class Group:
         )
 
     def findings(self) -> list[Finding]:
-        """What is wrong in the shared cells; the report stands without them."""
+        """What is wrong in the shared cells. An error has the place of the report: without the
+        cell, and not with another value in its stead, the report must not go out."""
         found = []
         if self._cell("national_id").strip() and not self.patient.national_id:
             found.append(self._finding("csv-bad-national-id", "national_id"))

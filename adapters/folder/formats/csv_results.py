@@ -63,7 +63,7 @@ def read_csv(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     if len(findings) > _MAX_FINDINGS:
         left = str(len(findings) - _MAX_FINDINGS)
         more = Finding("csv-more-findings", place="file", parameters=(("count", left),))
-        findings = [*findings[:_MAX_FINDINGS], more]
+        findings = [*findings[:_MAX_FINDINGS], *_holding(findings[_MAX_FINDINGS:], reports), more]
     content = Content.REPORTS if reports else Content.NOTHING
     return ParsedPayload(content, reports, findings=tuple(findings), kind="csv")
 
@@ -165,6 +165,13 @@ def _reports(groups: list[Group], findings: list[Finding]) -> tuple[LabReport, .
         else:
             reports.append(group.report())
     return tuple(reports)
+
+
+def _holding(findings: list[Finding], reports: tuple[LabReport, ...]) -> list[Finding]:
+    """One error for each report that has any: none of them may be lost among many."""
+    places = {report.place for report in reports}
+    errors = (each for each in reversed(findings) if each.severity is Severity.ERROR)
+    return [*reversed({each.place: each for each in errors if each.place in places}.values())]
 
 
 def _disputed_numbers(groups: list[Group]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 
@@ -53,9 +53,13 @@ class _File:
 def read_ic_card(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     """Read an IC-card upload file of format 1.0 or 2.0.
 
-    One visit for each usable record, vaccinations left out. In format 1.0 ``card_mark`` is A78 and
-    ``dispensing_code`` stays empty; in 2.0 it is D05. A record that cannot be used is a finding
-    and the others go on. Raises UnreadablePayload where the whole is no such file.
+    One visit for each usable record, vaccinations left out. A ZA or ZB event is a visit of that
+    type without orders, ``cancelled``: which earlier visits it takes back is for those who know
+    them. An order that is taken back, and not placed again in its record, is ``cancelled``.
+
+    In format 1.0 ``card_mark`` is A78 and ``dispensing_code`` stays empty; in 2.0 it is D05. A
+    record that cannot be used is a finding and the others go on. Raises UnreadablePayload where
+    the whole is no such file.
     """
     root = peek_root(raw)
     if root is None or root.name != "RECS":
@@ -115,7 +119,10 @@ def _add(file: _File, record: etree._Element) -> None:
         if head.get("A00" if form is FORMAT_1_0 else "H00") == _VACCINATION:
             return
         if body.get(form.visit_type) in CANCELLING_VISIT_TYPES:
-            raise _BadRecord("ic-card-cancellation", form.visit_type, body[form.visit_type])
+            file.visits.append(replace(_visit(body, form, (), place), cancelled=True))
+            finding = "ic-card-cancellation", form.visit_type, body[form.visit_type]
+            file.findings.append(_finding(*finding, place, Severity.INFORMATION))
+            return
         orders = _orders(file, record, form, place)
         file.visits.append(_visit(body, form, orders, place))
     except _BadRecord as bad:
@@ -170,12 +177,33 @@ def _orders(file: _File, record: etree._Element, form: CardFormat, place: str) -
             fields = _fields(element)
             kind = fields.get(form.order_kind, "")
             if kind in form.deleting_kinds:
-                _take_back(orders, fields.get(form.order_code, ""), form, line_place, file)
+                code = _required(fields, form.order_code).upper()
+                if not _take_back(orders, code):
+                    finding = "ic-card-order-deleted", form.order_code, code
+                    file.findings.append(_finding(*finding, line_place, Severity.INFORMATION))
             elif kind in form.order_kinds:
-                orders.append(_order(fields, form))
+                order = _order(fields, form)
+                # Placed again after it was taken back: it stands.
+                orders[:] = [each for each in orders if not _is_taken_back(each, order.order_code)]
+                orders.append(order)
         except _BadRecord as bad:
             file.findings.append(_finding(*bad.finding, line_place))
     return tuple(orders)
+
+
+def _take_back(orders: list[Order], code: str) -> bool:
+    """Take back the newest order of that code in the record. Where none is left, it is known as
+    cancelled: an earlier file may have placed it. True where the record itself had placed it."""
+    placed = [each for each in orders if each.order_code == code and not each.cancelled]
+    if placed:
+        orders.remove(placed[-1])
+    if len(placed) < 2 and not any(_is_taken_back(each, code) for each in orders):
+        orders.append(Order(code, cancelled=True))
+    return bool(placed)
+
+
+def _is_taken_back(order: Order, code: str) -> bool:
+    return order.cancelled and order.order_code == code
 
 
 def _order(fields: Mapping[str, str], form: CardFormat) -> Order:
@@ -190,19 +218,6 @@ def _order(fields: Mapping[str, str], form: CardFormat) -> Order:
         dispensing_code=fields.get(form.dispensing_code, ""),
         card_mark=fields.get(form.card_mark, ""),
         ordered_at=ordered_at.at if ordered_at else None,
-    )
-
-
-def _take_back(
-    orders: list[Order], order_code: str, form: CardFormat, place: str, file: _File
-) -> None:
-    """Remove the newest order of that code; one uploaded earlier is for a person to see."""
-    for index in range(len(orders) - 1, -1, -1):
-        if orders[index].order_code == order_code.upper():
-            del orders[index]
-            return
-    file.findings.append(
-        _finding("ic-card-order-deleted", form.order_code, order_code, place, Severity.WARNING)
     )
 
 

@@ -9,6 +9,7 @@ from mapping.rocdate import roc_date, roc_datetime
 from mapping.visit import Order, Visit
 
 _EXAMINATION = "3"
+_EXAMINATION_TAKEN_BACK = "C"
 _OWN_ORDER = "03"
 
 
@@ -53,7 +54,7 @@ def _record(visit: Visit) -> list[str]:
 def _order(order: Order) -> dict[str, str]:
     return {
         "A71": roc_datetime(order.ordered_at) if order.ordered_at else "",
-        "A72": _EXAMINATION,
+        "A72": _EXAMINATION_TAKEN_BACK if order.cancelled else _EXAMINATION,
         "A73": order.order_code,
         "A77": format(order.quantity, "f"),
         "A78": order.card_mark or _OWN_ORDER,
