@@ -10,7 +10,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
 from typing import BinaryIO, cast
@@ -63,7 +63,10 @@ def write_package(records: Iterable[UploadRecord], stem: str, out: BinaryIO) -> 
 
 
 def read_package(
-    stream: BinaryIO, *, largest_file: int = LARGEST_FILE
+    stream: BinaryIO,
+    *,
+    largest_file: int = LARGEST_FILE,
+    on_encoding: Callable[[str], None] | None = None,
 ) -> tuple[str, Iterator[UploadRecord]]:
     """The stem of the XML and its records, one at a time.
 
@@ -78,7 +81,7 @@ def read_package(
     if match is None:
         raise UnexpectedEntries(count=len(entries))
     _check_entry(entries[0], package.start_dir, largest_file)
-    return match.group(1), _inflated(package, entries[0], largest_file)
+    return match.group(1), _inflated(package, entries[0], largest_file, on_encoding)
 
 
 def verify_package(stream: BinaryIO, records: Iterable[UploadRecord], stem: str) -> int:
@@ -115,10 +118,15 @@ def _check_entry(entry: zipfile.ZipInfo, directory_at: int, largest_file: int) -
 
 
 def _inflated(
-    package: zipfile.ZipFile, entry: zipfile.ZipInfo, largest_file: int
+    package: zipfile.ZipFile,
+    entry: zipfile.ZipInfo,
+    largest_file: int,
+    on_encoding: Callable[[str], None] | None,
 ) -> Iterator[UploadRecord]:
     with _damage_named(), package, package.open(entry) as file:
-        yield from read_upload(cast(BinaryIO, file), largest_file=largest_file)
+        yield from read_upload(
+            cast(BinaryIO, file), largest_file=largest_file, on_encoding=on_encoding
+        )
 
 
 @contextmanager

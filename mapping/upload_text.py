@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from mapping.upload_errors import (
@@ -22,15 +22,21 @@ _BIG5_NAMES = frozenset(("big5", "big-5", "cp950", "ms950", "windows-950", "x-wi
 _UTF8_NAMES = frozenset(("utf-8", "utf8"))
 
 
-def decoded_text(stream: BinaryIO, largest: int) -> Iterator[str]:
+def decoded_text(
+    stream: BinaryIO, largest: int, on_encoding: Callable[[str], None] | None = None
+) -> Iterator[str]:
     """The text after the XML declaration, in pieces of some ten thousand characters.
 
-    CRLF is given as LF, as an XML reader has to see it (XML 1.0, 2.11). No DOCTYPE gets through.
-    Raises :class:`UnacceptedEncoding`, :class:`UndecodableText`, :class:`ForbiddenDoctype` and,
-    over ``largest`` bytes, :class:`UploadTooLarge`.
+    ``on_encoding`` is told ``Big5`` or ``UTF-8`` before the first piece. CRLF is given as LF, as
+    an XML reader has to see it (XML 1.0, 2.11). No DOCTYPE gets through. Raises
+    :class:`UnacceptedEncoding`, :class:`UndecodableText`, :class:`ForbiddenDoctype` and, over
+    ``largest`` bytes, :class:`UploadTooLarge`.
     """
     chunk = stream.read(_CHUNK)
     encoding, start = _encoding(chunk)
+    name = "Big5" if encoding == "cp950" else "UTF-8"
+    if on_encoding is not None:
+        on_encoding(name)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
     offset, tail, held_return = start, "", ""
     chunk = chunk[start:]
@@ -40,7 +46,6 @@ def decoded_text(stream: BinaryIO, largest: int) -> Iterator[str]:
         try:
             text = decoder.decode(chunk, final)
         except UnicodeDecodeError as error:
-            name = "Big5" if encoding == "cp950" else "UTF-8"
             raise UndecodableText(encoding=name, offset=offset - held + error.start) from None
         offset += len(chunk)
         if offset > largest:

@@ -12,7 +12,7 @@ takes what is plainly written by patterns (:mod:`mapping.upload_shapes`) and all
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
 from typing import BinaryIO
@@ -58,18 +58,23 @@ def record_bytes(record: UploadRecord, edition: Edition) -> int:
 
 
 def read_upload(
-    stream: BinaryIO, *, largest_file: int = LARGEST_FILE, largest_record: int = LARGEST_RECORD
+    stream: BinaryIO,
+    *,
+    largest_file: int = LARGEST_FILE,
+    largest_record: int = LARGEST_RECORD,
+    on_encoding: Callable[[str], None] | None = None,
 ) -> Iterator[UploadRecord]:
     """The records of a file, one at a time; fields say ``hdata[n]`` as their origin.
 
     Daily and monthly files alike: :func:`mapping.monthly.variant_of` tells which a record is.
     Reads Big5 (as CP950) and UTF-8, by byte order mark, declaration, or, without either, UTF-8
     where the beginning is UTF-8 and else CP950. Accepts empty elements and elements that the
-    edition does not know (the old r6): the checks name those. Refuses every DOCTYPE. Raises the
+    edition does not know (the old r6): the checks name those. ``on_encoding`` is told ``Big5`` or
+    ``UTF-8`` before the first record. Refuses every DOCTYPE. Raises the
     :class:`~mapping.errors.UnreadablePayload` classes of ``mapping.upload_errors``, possibly
     after some records were given out.
     """
-    texts = decoded_text(stream, largest_file)
+    texts = decoded_text(stream, largest_file, on_encoding)
     first = next(texts, "")
     opening = _OPENING.match(first)
     if opening is None:

@@ -12,12 +12,17 @@ from typing import BinaryIO, Protocol
 from adapters.ports.intake import Media
 from broker.cli.record_preview import RecordPreview
 from mapping.editions.edition import Variant
-from mapping.finding import Finding
+from mapping.finding import Finding, Severity
 from mapping.monthly import variant_of, variant_of_values
 from mapping.package_file import read_package
 from mapping.package_name import parse_stem
 from mapping.record import UploadRecord, plain_values
-from mapping.rules import RuleContext, check_record, package_findings, unchecked_codes
+from mapping.rules import (
+    RuleContext,
+    check_record,
+    package_findings,
+    unchecked_codes,
+)
 from mapping.upload_xml import read_upload
 
 _MIXED = "mixed"
@@ -45,11 +50,15 @@ def check_upload(stream: BinaryIO, media: Media, today: date, result: UploadResu
     """Read ``stream`` once and give ``result`` every record and finding, in the order of the
     file. Raises the errors of ``mapping.upload_errors``, possibly after some of them."""
     stem = PurePath(result.file).stem
+    encodings: list[str] = []
     if media is Media.NHI_ZIP:
-        stem, records = read_package(stream)
+        stem, records = read_package(stream, on_encoding=encodings.append)
     else:
-        records = read_upload(stream)
+        records = read_upload(stream, on_encoding=encodings.append)
     first = list(islice(records, 1))
+    if encodings != ["Big5"]:
+        found = Finding("upload-encoding-differs", "", "patient", "", Severity.WARNING)
+        result.add_findings([found])
     if not first:
         result.add_findings([Finding("nhi-file-empty", place="patient")])
         return
@@ -65,19 +74,22 @@ def _told(
     records: Iterator[UploadRecord], context: RuleContext, result: UploadResult
 ) -> Iterator[UploadRecord]:
     """The records, each checked by itself on its way through."""
-    for number, record in enumerate(records, start=1):
-        layout = variant_of_values(plain_values(record.header)).value
-        if layout != result.message:
-            result.message = _MIXED if result.message else layout
-        if result.keeps_records:
-            code = record.value("h18" if layout == Variant.MONTHLY else "h15")
-            result.add_records([RecordPreview(f"hdata[{number}]", code, record)])
-        else:
-            result.record_count += 1
-        findings = check_record(record, context)
-        if findings:
-            result.add_findings(_placed(finding, number) for finding in findings)
-        yield record
+    message, keeps, number, kept = "", result.keeps_records, 0, 0
+    try:
+        for number, record in enumerate(records, start=1):
+            layout = variant_of_values(plain_values(record.header))
+            if layout != message:
+                message = result.message = _MIXED if message else layout.value
+            if keeps:
+                code = record.value("h18" if layout is Variant.MONTHLY else "h15")
+                result.add_records([RecordPreview(f"hdata[{number}]", code, record)])
+                kept, keeps = number, result.keeps_records
+            findings = check_record(record, context)
+            if findings:
+                result.add_findings(_placed(finding, number) for finding in findings)
+            yield record
+    finally:
+        result.record_count += number - kept
 
 
 def _placed(finding: Finding, number: int) -> Finding:

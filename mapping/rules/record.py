@@ -10,7 +10,7 @@ from mapping.catalogue.programmes import has_programme, has_report_template
 from mapping.editions.edition import Variant, edition_on
 from mapping.finding import Finding, Severity
 from mapping.monthly import in_daily_tags, monthly_tag, variant_of_values
-from mapping.record import UploadRecord, plain_values
+from mapping.record import PlacedFields, UploadRecord, plain_values
 from mapping.rocdate import is_roc_date, roc_date
 from mapping.rules.claims import claim_findings
 from mapping.rules.context import RuleContext
@@ -33,8 +33,9 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     """What NHI would refuse, and what is worth a look, in the order header, rows, order.
 
     Takes records of both layouts and checks each by the edition of its own. Findings with an NHI
-    code are errors. ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A field with an empty value
-    counts as absent. Never raises for bad values.
+    code are errors; elements out of order are a warning, for records that were read from a file.
+    ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A field with an empty value counts as absent.
+    Never raises for bad values.
     """
     findings: list[Finding] = []
     header = plain_values(record.header)
@@ -47,6 +48,9 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     shape = plan.header.shape_of(header)
     if not shape.is_clean(header.values()):
         _check_level(header, plan.header, _HEADER, findings)
+    is_read = type(record.header) is PlacedFields
+    if is_read and shape.astray:
+        findings.append(_astray(shape.astray, _HEADER, header))
     if not shape.complete:
         upload_time = "h16" if is_daily else monthly_tag("h16")
         for tag, code in plan.header.required:
@@ -70,7 +74,7 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
         )
         header["h4"] = month
     order_code = header.get("h15", "")
-    _check_rows(rows, plan.row, header.get("h1") == "1", order_code, today, findings)
+    _check_rows(rows, plan.row, is_read, header.get("h1") == "1", order_code, today, findings)
     if header.get("h1") == "4":
         findings.extend(implant_findings(header, rows))
     return tuple(findings)
@@ -87,6 +91,7 @@ def _header_findings(header: Mapping[str, str], context: RuleContext) -> list[Fi
 def _check_rows(
     rows: Sequence[Mapping[str, str]],
     plan: FieldPlan,
+    is_read: bool,
     needs_reference: bool,
     order_code: str,
     today: str,
@@ -102,6 +107,8 @@ def _check_rows(
         shape = plan.shape_of(row)
         if not shape.is_clean(row.values()):
             _check_level(row, plan, place, findings)
+        if is_read and shape.astray:
+            findings.append(_astray(shape.astray, place, row))
         if not shape.complete:
             for tag, code in plan.required:
                 if tag not in row:
@@ -145,6 +152,10 @@ def _check_level(
     if plan.blank:
         for tag in plan.blank.intersection(values):
             findings.append(Finding("07", tag, place, values[tag]))
+
+
+def _astray(tag: str, place: str, values: Mapping[str, str]) -> Finding:
+    return Finding("element-out-of-order", tag, place, values[tag], Severity.WARNING)
 
 
 @lru_cache(maxsize=1024)
