@@ -53,7 +53,7 @@ class Versions:
 class _Sorted:
     same: list[AnyRow] = field(default_factory=list)
     moved: list[AnyRow] = field(default_factory=list)
-    """Same number, another day, and said to be a correction."""
+    """Same number, another time, and said to be a correction."""
     others: list[AnyRow] = field(default_factory=list)
     """Other results of the visit's order."""
     disagreeing: list[AnyRow] = field(default_factory=list)
@@ -98,7 +98,8 @@ def _hindrance(draft: Draft, own: set[str], groups: _Sorted, known: bool) -> str
         return "results-disagree"
     if known:
         return ""
-    if groups.reused:
+    # A correction that moves the time, where more than one result could be meant.
+    if groups.reused or (groups.moved and groups.others):
         return "number-used-again"
     if groups.moved or len({row.correction_key for row in groups.others}) < draft.room:
         return ""
@@ -152,19 +153,19 @@ def _sort_own(draft: Draft, row: AnyRow, receipt_id: int, groups: _Sorted) -> No
     earlier = record_from_json(json.loads(row.body))
     days = {collection_day(earlier), collection_day(draft.record)} - {""}
     another_day = len(days) == 2
+    another_time = not same_collection(earlier, draft.record)
+    contrary = contradicts(earlier, draft.record)
     if elsewhere and another_day and not draft.corrected:
         groups.number_is_taken = True
     elif elsewhere:
         groups.reused.append(row)
         groups.number_is_taken = True
-    elif another_day and draft.corrected:
+    elif another_time and draft.corrected:
         groups.moved.append(row)
-    elif another_day:
+    elif another_day or (another_time and contrary):
         groups.others.append(row)
         groups.number_is_taken = True
-    elif (
-        row.receipt_id == receipt_id and not draft.corrected and contradicts(earlier, draft.record)
-    ):
+    elif row.receipt_id == receipt_id and contrary and not draft.corrected:
         groups.disagreeing.append(row)
         groups.own_disagrees = True
     else:
@@ -200,8 +201,8 @@ def _versions(
 
 
 def _identity_of_its_own(draft: Draft) -> str:
-    """For a number that was used before: the same for all versions of one visit and day."""
+    """For a number that was used before: the same for all versions of one visit and time."""
     if draft.record is None or draft.visit_id is None or not draft.order_identity:
         return ""
-    parts = (draft.order_identity, draft.visit_id, collection_day(draft.record))
+    parts = (draft.order_identity, draft.visit_id, draft.record.value("h20"))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

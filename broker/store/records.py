@@ -107,7 +107,8 @@ def _store_draft(
             draft, state = _withdraw(connection, draft, receipt_id, versions, check)
         else:
             draft, state = _follow(draft, receipt_id, versions, check)
-        frozen = frozen and bool(draft.record)
+        if draft.record is None:
+            frozen, confirmed_at = False, None
     if draft.record is not None and state is not RecordState.SUPERSEDED:
         for row in versions.open:
             if row.body or row.held_reason == HeldReason.WAITING_FINAL.value:

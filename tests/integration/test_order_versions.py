@@ -356,6 +356,37 @@ async def test_two_results_of_one_code_in_one_message_are_both_held(
         assert len(ready(stage)) == 1
 
 
+async def test_two_times_of_one_order_under_one_number_are_two_results_that_are_corrected_apart(
+    tmp_path: Path,
+) -> None:
+    one = creatinine("1", "0.9").decode().rstrip("\r").split("\r")
+    other = creatinine("1", "2.2", times=later(hours=2)).decode().rstrip("\r").split("\r")
+    raw = "\r".join([*one, *other[2:]]) + "\r"
+    async with open_stage(tmp_path) as stage:
+        await bring(stage, visit_of(1, orders=(Order("09015C", Decimal(2), card_mark="03"),)))
+        await stage.receive(raw.encode())
+        assert ready(stage) == [{"1": "0.9"}, {"1": "2.2"}]
+        await stage.receive(creatinine("2", "2.4", status="C", times=later(hours=2)))
+        assert ready(stage) == [{"1": "0.9"}, {"1": "2.4"}]
+        await stage.receive(creatinine("3", "1.1", status="C"))
+        assert ready(stage) == [{"1": "2.4"}, {"1": "1.1"}]
+        # A correction of neither time could be of either.
+        await stage.receive(creatinine("4", "5.5", status="C", times=later(hours=1)))
+        assert ready(stage) == [{"1": "2.4"}, {"1": "1.1"}]
+        assert "number-used-again" in codes(stage, 4)
+
+
+async def test_another_time_under_the_same_number_replaces_nothing_without_being_a_correction(
+    tmp_path: Path,
+) -> None:
+    async with open_stage(tmp_path) as stage:
+        await stage.load_visits()
+        await stage.receive(creatinine("1", "0.9"))
+        await stage.receive(creatinine("2", "2.2", times=later(hours=2)))
+        assert stage.states() == ["ready", "held:invalid"]
+        assert "number-used-again" in codes(stage, 1)
+
+
 async def test_two_parts_of_a_panel_in_one_message_are_one_result(tmp_path: Path) -> None:
     one = blood("1", *CBC[:4]).decode().rstrip("\r").split("\r")
     other = blood("1", *CBC[4:]).decode().rstrip("\r").split("\r")
@@ -461,7 +492,13 @@ async def test_a_ready_result_of_an_order_that_is_taken_back_or_opted_out_is_hel
         await store(stage, visit_of(1, orders=(order,)))
         assert stage.states() == [state]
         assert code in codes(stage, 0)
-        # A later result of it is held likewise, and the order's return frees them.
+
+
+async def test_an_order_that_is_placed_again_frees_its_result(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        await stage.receive(creatinine("1", "0.9"))
+        await store(stage, visit_of(1, orders=(Order("09015C", cancelled=True),)))
+        assert stage.states() == ["held:unmatched"]
         await store(stage, visit_of(1, orders=(Order("09015C", card_mark="03"),)))
         assert stage.states() == ["ready"]
 
