@@ -14,7 +14,7 @@ from mapping.upload_errors import (
     UploadTooLarge,
 )
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 15
 _DECLARATION = re.compile(rb"<\?xml\s[^>]*?\?>")
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 _DOCTYPE = "<!DOCTYPE"
