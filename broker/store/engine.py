@@ -59,6 +59,7 @@ class SchemaUnknown(LabbrokerError):
 
 def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
     """The engine of the one writer. Creates the folder and the tables; takes the folder's lock.
+    Errors never quote the values of a statement: they may be a patient's.
 
     ``driver`` is a DB-API module in place of ``sqlite3`` (the power-cut tests bring one).
     Raises :class:`StoreBusy` and :class:`SchemaUnknown`.
@@ -71,6 +72,7 @@ def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
         f"sqlite:///{folder / STORE_FILE}",
         module=driver,
         poolclass=StaticPool,
+        hide_parameters=True,
         connect_args={"check_same_thread": False},
     )
 
@@ -119,6 +121,7 @@ def open_reader(folder: Path) -> Engine:
     engine = create_engine(
         f"sqlite:///file:{path}?mode=ro&uri=true",
         poolclass=QueuePool,
+        hide_parameters=True,
         pool_size=4,
         connect_args={"check_same_thread": False},
     )
