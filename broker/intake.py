@@ -87,8 +87,8 @@ class DurableIntake:
         """Write the answers that are not written yet."""
         if self._flush_due is not None:
             self._flush_due.cancel()
-        for future in self._flush():
-            await future
+        # Where the store has failed they are read as "undelivered" at the next start.
+        await asyncio.gather(*self._flush(), return_exceptions=True)
 
     def _flush(self) -> list[asyncio.Future[None]]:
         self._flush_due = None

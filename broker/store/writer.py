@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -177,6 +178,9 @@ class Writer:
             if self._on_failure:
                 self._call(self._on_failure)
         self._appender.reset()
+        # SQLAlchemy sends no ROLLBACK after a COMMIT that failed: the transaction is open still.
+        with suppress(Exception):
+            self._connection.connection.rollback()
         refusal = StorageUnavailable(reason="the disk is full" if full else "an I/O error")
         outcomes: list[tuple[object, BaseException | None]] = [(None, refusal) for _ in jobs]
         self._call(_settle, receipts, [refusal] * len(receipts), jobs, outcomes)

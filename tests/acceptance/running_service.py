@@ -12,11 +12,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
@@ -172,9 +172,12 @@ class Ground:
 class Child:
     """A process of ours. Its standard error goes to ``<name>.stderr`` in the folder."""
 
-    def __init__(self, process: asyncio.subprocess.Process, first_line: str) -> None:
+    started: ClassVar[list[Child]] = []
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.first_line = first_line
+        self.first_line = ""
+        self.started.append(self)
 
     @classmethod
     async def start(cls, name: str, arguments: Sequence[str], folder: Path) -> Child:
@@ -188,13 +191,15 @@ class Child:
                 stderr=stderr,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             )
+        child = cls(process)
         assert process.stdout is not None
         async with asyncio.timeout(_PATIENCE_SECONDS):
             line = await process.stdout.readline()
         with (folder / f"{name}.stdout").open("ab") as stdout:
             stdout.write(line)
         assert line, f"{name} ended before it was ready, see {name}.stderr"
-        return cls(process, line.decode())
+        child.first_line = line.decode()
+        return child
 
     @property
     def pid(self) -> int:
@@ -221,6 +226,16 @@ class Child:
         """The exit code of a process that ends by itself."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             return await self._process.wait()
+
+
+@asynccontextmanager
+async def no_child_left() -> AsyncIterator[None]:
+    """Kills at the end what the test has started and left running."""
+    try:
+        yield
+    finally:
+        while Child.started:
+            await Child.started.pop().kill()
 
 
 @dataclass(frozen=True, slots=True)

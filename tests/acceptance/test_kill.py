@@ -37,6 +37,7 @@ from tests.acceptance.running_service import (
     Ground,
     Service,
     command_output,
+    no_child_left,
 )
 from tests.acceptance.synthetic_load import Load, Sent, Way
 
@@ -252,8 +253,8 @@ async def test_what_was_acknowledged_is_there_once_and_uploaded_once(
     print(f"LABBROKER_SEED={seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)
     ground = Ground(tmp_path)
-    gateway = await GatewayProgram.start(ground, "--repeats", "accept", "--hold", "1")
-    try:
+    async with no_child_left():
+        gateway = await GatewayProgram.start(ground, "--repeats", "accept", "--hold", "1")
         ground.write_settings(gateway.url)
         if not faults:
             # Answers that take their time: the service often dies with a package under way.
@@ -268,8 +269,6 @@ async def test_what_was_acknowledged_is_there_once_and_uploaded_once(
         assert await service.child.stop() == 0
         lines = (await command_output(ground, "receipts", "--jsonl")).splitlines()
         ledger = await gateway.ledger()
-    finally:
-        await gateway.child.kill()
     receipts = [json.loads(line) for line in lines]
     _check_receipts(receipts, senders)
     _check_uploads(ledger, senders)

@@ -44,6 +44,7 @@ from tests.acceptance.running_service import (
     Ground,
     Service,
     command_output,
+    no_child_left,
 )
 
 PASSWORD = national_id("W", 28800008)
@@ -282,7 +283,7 @@ async def _programs(ground: Ground) -> AsyncIterator[tuple[GatewayProgram, Servi
 async def _run(folder: Path) -> Outside:
     ground = Ground(folder, password=PASSWORD)
     seen = Outside()
-    async with _programs(ground) as (gateway, service):
+    async with no_child_left(), _programs(ground) as (gateway, service):
         drop(ground)
         await send(service, seen)
         seen.seen["command line of the service"] = command_line(service.child)
