@@ -40,10 +40,10 @@ from broker.store.schema import receipt, record
 from mapping.moment import TAIPEI
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.visit import Order, Visit
-from tests.integration.scripted_gateway import Death, Fate, ScriptedGateway
+from tests.integration.scripted_gateway import TAKEN, Death, Fate, ScriptedGateway
 from tests.integration.submission_stage import Clock, SubmissionStage, standing
 
-EXAMPLES = int(os.environ.get("LABBROKER_STATE_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("LABBROKER_STATE_EXAMPLES", "20"))
 STEPS = int(os.environ.get("LABBROKER_STATE_STEPS", "30"))
 
 NOW = datetime(2025, 2, 4, 4, 0, tzinfo=UTC)
@@ -52,6 +52,18 @@ PROFILE = SourceProfile("lab", lab_code=LAB, clinic_code=CLINIC, default_method=
 AGREEMENT = Agreement(LAB, CLINIC, Route.CLINIC)
 
 T = TypeVar("T")
+
+
+_NEVER = ("", 0)
+_POINTS = (
+    _NEVER,
+    ("after the last byte", 0),
+    ("after the answer was read", 0),
+    ("after the first byte", 0),
+    ("before the first byte", 0),
+    *(("before a commit", number) for number in range(5)),
+)
+_LAGS = st.sampled_from((0, 0, 5, 25))
 
 
 class _Died(Enum):
@@ -134,7 +146,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.fates: list[Fate] = []
         self.lag = timedelta(0)
         self.down = False
-        self.points_to_live = -1
+        self.dies_at = _NEVER
         self.gateway = ScriptedGateway(
             self.folder / "gateway",
             self.clock.true_time,
@@ -186,21 +198,25 @@ class BrokerMachine(RuleBasedStateMachine):
     def the_pipeline_works(self) -> None:
         self.live(self.stage.read_again())
 
-    @rule(fate=st.sampled_from(Fate), minutes=st.sampled_from((0, 0, 6)))
-    def the_broker_works(self, fate: Fate, minutes: int) -> None:
+    @rule(fate=st.sampled_from(Fate), lag=_LAGS, minutes=st.sampled_from((0, 0, 6)))
+    def the_broker_works(self, fate: Fate, lag: int, minutes: int) -> None:
         """One round, in which a send may go wrong."""
         self.fates = [fate]
+        self.lag = timedelta(minutes=lag)
         self.refused = self.refused or fate is Fate.REFUSED
         if self.live(self.stage.read_again()) is not _DIED:
             self.live(self.stage.scheduler.work_once())
         self.clock.pass_time(timedelta(minutes=minutes))
 
-    @precondition(lambda self: self.patients)
-    @rule(points=st.integers(0, 25), fate=st.sampled_from(Fate))
-    def the_broker_dies_at_work(self, points: int, fate: Fate) -> None:
-        self.points_to_live = points
-        self.the_broker_works(fate, 0)
-        self.points_to_live = -1
+    @rule(fate=st.sampled_from(sorted(TAKEN)), lag=_LAGS, point=st.sampled_from(_POINTS))
+    def a_result_is_sent(self, fate: Fate, lag: int, point: tuple[str, int]) -> None:
+        """A new result all the way to the gateway; the process may die at a point of it."""
+        self.a_result_comes(True)
+        if self.live(self.stage.read_again()) is _DIED:
+            return
+        self.dies_at = point
+        self.the_broker_works(fate, lag, 0)
+        self.dies_at = _NEVER
 
     @rule(minutes=st.sampled_from((1, 6, 12, 31, 240, 1500)))
     def time_passes(self, minutes: int) -> None:
@@ -212,10 +228,6 @@ class BrokerMachine(RuleBasedStateMachine):
         moved = self.clock.wall + timedelta(minutes=minutes)
         if moved.astimezone(TAIPEI).date() == self.clock.true_time().astimezone(TAIPEI).date():
             self.clock.wall = moved
-
-    @rule(minutes=st.sampled_from((0, 5, 25)))
-    def the_query_lags(self, minutes: int) -> None:
-        self.lag = timedelta(minutes=minutes)
 
     @rule(down=st.booleans())
     def queries_fail_or_not(self, down: bool) -> None:
@@ -259,7 +271,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When faults stop, everything comes to its end, and the last word stands."""
         try:
-            self.points_to_live = -1
+            self.dies_at = _NEVER
             self.down = False
             self.fates.clear()
             self.clock.wall = max(self.clock.wall, self.clock.true_time())
@@ -294,9 +306,11 @@ class BrokerMachine(RuleBasedStateMachine):
     # How
 
     def live_or_die(self, point: str) -> None:
-        if self.points_to_live == 0:
-            raise Death(point)
-        self.points_to_live -= self.points_to_live > 0
+        name, count = self.dies_at
+        if name == point:
+            if count == 0:
+                raise Death(point)
+            self.dies_at = (name, count - 1)
 
     def live(self, work: Coroutine[Any, Any, T]) -> T | Literal[_Died.DIED]:
         """Run one piece of work, which the process may not survive."""
@@ -307,7 +321,7 @@ class BrokerMachine(RuleBasedStateMachine):
             return _DIED
 
     def restart(self) -> None:
-        self.points_to_live = -1
+        self.dies_at = _NEVER
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.loop.run_until_complete(self.stage.restart())
