@@ -21,7 +21,7 @@ from mapping.catalogue.tables import (
 )
 from mapping.item_lookup import find_item, is_loinc, numbered_rows
 from mapping.profile import CodeLink, SourceProfile
-from mapping.report import Coding, LabReport, Observation
+from mapping.report import Coding
 from mapping.report_text import NARRATIVE_TYPES
 
 NHI_SYSTEMS = frozenset(
@@ -59,36 +59,50 @@ class Decision(NamedTuple):
     problem: Undecided | None = None
 
 
-def service_order_code(report: LabReport, profile: SourceProfile) -> tuple[str, str]:
-    """The order code that the ordered service itself is, and its origin; ``("", "")`` if none."""
-    if not report.service:
+class Line(NamedTuple):
+    """What of a line speaks for its place. ``specimen`` is the report's."""
+
+    codings: tuple[Coding, ...]
+    unit: str = ""
+    method: str = ""
+    specimen: str = ""
+
+
+def service_order_code(
+    service: tuple[Coding, ...], specimen: str, profile: SourceProfile
+) -> tuple[str, str]:
+    """The order code that the ordered service itself is, and its origin (``service`` for the
+    service's own code); ``("", "")`` if none."""
+    if not service:
         return "", ""
-    for coding in report.service if profile.codes else ():
-        link = _linked(profile, coding)
-        if link is not None and link.order_code:
-            return link.order_code, "profile.codes"
-    code = _own_order_code(report.service)
+    if profile.code_map or profile.codes:
+        for coding in service:
+            found = _linked(profile, Line((coding,), specimen=specimen), coding)
+            if found is not None and found[0].order_code:
+                return found[0].order_code, found[1]
+    code = _own_order_code(service)
     if code:
-        return code, _service_place(report)
-    linked = _loinc_links(report.service)
+        return code, "service"
+    linked = _loinc_links(service)
     return (linked[0], "nhi-loinc") if len(linked) == 1 else ("", "")
 
 
 def decide_by_profile(
-    observation: Observation, service: tuple[Coding, ...], profile: SourceProfile
+    line: Line, service: tuple[Coding, ...], profile: SourceProfile
 ) -> Decision | None:
-    """What the profile says of a line: keys ``service/code``, then ``code|system``, then
-    ``code``. An empty order code says that the line is never uploaded. None: it says nothing."""
-    codings = observation.codings
-    link = None
+    """What people decided for a line, in the code map or in the settings: by ``service/code``,
+    then ``code|system``, then ``code``. An empty order code says that the line is never uploaded.
+    None: nobody said anything."""
     for ordered in service:
-        for coding in codings:
-            link = link or profile.codes.get(f"{ordered.code}/{coding.code}")
-    for coding in codings:
-        link = link or _linked(profile, coding)
-    if link is None:
-        return None
-    return _decide_link(link, codings, observation.unit)
+        for coding in line.codings:
+            found = _link_of(profile, line, f"{ordered.code}/{_local_name(coding)}")
+            if found is not None:
+                return _decide_link(*found, line.codings, line.unit)
+    for coding in line.codings:
+        found = _linked(profile, line, coding)
+        if found is not None:
+            return _decide_link(*found, line.codings, line.unit)
+    return None
 
 
 @lru_cache(maxsize=16384)
@@ -111,14 +125,14 @@ def decide_by_catalogue(codings: tuple[Coding, ...], unit: str, service: str) ->
 
 
 @lru_cache(maxsize=16384)
-def _decide_link(link: CodeLink, codings: tuple[Coding, ...], unit: str) -> Decision:
+def _decide_link(link: CodeLink, origin: str, codings: tuple[Coding, ...], unit: str) -> Decision:
     code, number = link.order_code, link.item_number
     if not code:
         return Decision("", 0, "", "", "", "", problem=Undecided.NOT_UPLOADED)
     if number is None:
-        return _row_of(code, codings, unit, "profile.codes")
-    name, origin = _row_name(code, number, codings)
-    return Decision(code, number, name, origin, "profile.codes", "profile.codes")
+        return _row_of(code, codings, unit, origin)
+    name, name_origin = _row_name(code, number, codings)
+    return Decision(code, number, name, name_origin, origin, origin)
 
 
 def _row_of(
@@ -187,13 +201,21 @@ def _loinc_links(codings: tuple[Coding, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _linked(profile: SourceProfile, coding: Coding) -> CodeLink | None:
-    if not coding.code:
-        return None
-    if coding.system and (link := profile.codes.get(f"{coding.code}|{coding.system}")):
-        return link
-    return profile.codes.get(coding.code)
+def _linked(profile: SourceProfile, line: Line, coding: Coding) -> tuple[CodeLink, str] | None:
+    name = _local_name(coding)
+    if coding.system and (found := _link_of(profile, line, f"{name}|{coding.system}")):
+        return found
+    return _link_of(profile, line, name)
 
 
-def _service_place(report: LabReport) -> str:
-    return f"{report.place}-4" if report.place.startswith("OBR[") else f"{report.place}.service"
+def _link_of(profile: SourceProfile, line: Line, name: str) -> tuple[CodeLink, str] | None:
+    link = profile.code_map.find(name, line.specimen, line.unit, line.method)
+    if link is not None:
+        return link, "code-map"
+    link = profile.codes.get(name) if name else None
+    return None if link is None else (link, "profile.codes")
+
+
+def _local_name(coding: Coding) -> str:
+    """Files often have no codes: there the name is what a person can link."""
+    return coding.code or coding.display

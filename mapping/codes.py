@@ -12,20 +12,15 @@ or pathology report are one text: none of them rivals another, and they wait for
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from mapping.by_service import BY_SERVICE
 from mapping.catalogue.tables import order_code as catalogue_order_code
 from mapping.catalogue.tables import report_items, report_type_of
-from mapping.code_evidence import (
-    Decision,
-    Undecided,
-    decide_by_catalogue,
-    decide_by_profile,
-    service_order_code,
-)
+from mapping.code_evidence import Decision, Undecided
+from mapping.code_memory import decisions_for
 from mapping.finding import Finding, Severity
 from mapping.profile import SourceProfile
 from mapping.report import LabReport, Observation, ObservationStatus, ReportStatus
@@ -33,12 +28,11 @@ from mapping.report_text import NARRATIVE_TYPES
 from mapping.units import is_accepted
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedLine:
+class ResolvedLine(NamedTuple):
     """One line and the row that it becomes: ``item_number`` is r1, ``item_name`` r2.
 
     ``origin`` says where the name came from (``report-items``, ``OBX[1]-3``, ``order-codes``),
-    ``number_origin`` the same for the number (``report-items``, ``profile.codes``,
+    ``number_origin`` the same for the number (``report-items``, ``profile.codes``, ``code-map``,
     ``sequence``, or ``service:`` with the line's own code where only the ordered service speaks
     for the row). ``item_name`` is ``""`` where nobody named the line.
     """
@@ -85,46 +79,54 @@ class LinePlaces(NamedTuple):
     method: str
 
 
-@dataclass(slots=True)
-class _Gathered:
-    origin: str
-    lines: list[tuple[Observation, Decision]] = field(default_factory=list)
+_Lines = list[tuple[Observation, Decision]]
 
 
 def split_orders(report: LabReport, profile: SourceProfile) -> SplitReport:
     """Sort the lines of ``report`` into NHI orders. Never raises; what cannot be sorted is a
     finding (``unmapped-code``, ``unmapped-item``, ``duplicate-item``)."""
     findings: list[Finding] = []
-    orders: dict[str, _Gathered] = {}
-    service, service_origin = service_order_code(report, profile)
-    decided = [
-        (observation, _decide(observation, report, profile, service))
-        for observation in report.observations
-    ]
-    alone = sum(1 for _, decision in decided if decision.order_code == service) == 1
-    for observation, decision in decided:
-        problem = decision.problem
-        if problem is Undecided.UNLESS_ALONE:
-            # Beside the order's own line it is another test, which nobody may lose sight of.
-            problem = None if alone else Undecided.NO_ORDER
-        if problem is None:
-            if decision.problem is not None:
-                own = observation.codings[0].code if observation.codings else ""
-                decision = decision._replace(number_origin=f"{BY_SERVICE}{own}")
-            origin = service_origin if decision.by_service else decision.evidence
-            if origin == "code":
+    orders: dict[str, tuple[str, _Lines]] = {}
+    decisions = decisions_for(report, profile)
+    service, decide = decisions.order_code, decisions.decide
+    decided = [(observation, decide(observation)) for observation in report.observations]
+    for line in decided:
+        observation, decision = line
+        if decision.problem is not None:
+            problem: Undecided | None = decision.problem
+            if problem is Undecided.UNLESS_ALONE:
+                # Beside the order's own line it is another test, which nobody may lose sight of.
+                alone = sum(1 for _, each in decided if each.order_code == service) == 1
+                problem = None if alone else Undecided.NO_ORDER
+            if problem is not None:
+                findings.append(_undecided(observation, decision, problem))
+                continue
+            own = observation.codings[0].code if observation.codings else ""
+            line = (observation, decision._replace(number_origin=f"{BY_SERVICE}{own}"))
+        gathered = orders.get(decision.order_code)
+        if gathered is None:
+            origin = decision.evidence
+            if decision.by_service:
+                origin = _service_origin(report, decisions.origin)
+            elif origin == "code":
                 origin = line_places(observation.place).code
-            orders.setdefault(decision.order_code, _Gathered(origin)).lines.append(
-                (observation, decision)
-            )
-        else:
-            findings.append(_undecided(observation, decision, problem))
+            gathered = orders[decision.order_code] = (origin, [])
+        gathered[1].append(line)
     if service and not report.observations and report.status is ReportStatus.CANCELLED:
-        orders[service] = _Gathered(service_origin)
+        orders[service] = (_service_origin(report, decisions.origin), [])
     results = tuple(
-        _order_result(code, gathered, report, findings) for code, gathered in orders.items()
+        [
+            _order_result(code, origin, lines, report, findings)
+            for code, (origin, lines) in orders.items()
+        ]
     )
     return SplitReport(results, tuple(findings))
+
+
+def _service_origin(report: LabReport, origin: str) -> str:
+    if origin != "service":
+        return origin
+    return f"{report.place}-4" if report.place.startswith("OBR[") else f"{report.place}.service"
 
 
 @lru_cache(maxsize=4096)
@@ -133,16 +135,6 @@ def line_places(place: str) -> LinePlaces:
     if "OBX[" in place:
         return LinePlaces(*(f"{place}-{number}" for number in (3, 5, 6, 7, 8, 17)))
     return LinePlaces(*(f"{place}.{name}" for name in LinePlaces._fields))
-
-
-def _decide(
-    observation: Observation, report: LabReport, profile: SourceProfile, service: str
-) -> Decision:
-    if profile.codes:
-        decision = decide_by_profile(observation, report.service, profile)
-        if decision is not None:
-            return decision
-    return decide_by_catalogue(observation.codings, observation.unit, service)
 
 
 def _undecided(observation: Observation, decision: Decision, problem: Undecided) -> Finding:
@@ -158,15 +150,22 @@ def _undecided(observation: Observation, decision: Decision, problem: Undecided)
 
 
 def _order_result(
-    code: str, gathered: _Gathered, report: LabReport, findings: list[Finding]
+    code: str, origin: str, lines: _Lines, report: LabReport, findings: list[Finding]
 ) -> OrderResult:
-    narrative = report_type_of(code) in NARRATIVE_TYPES
-    kept = gathered.lines if narrative else _without_rivals(code, gathered.lines, findings)
+    narrative = _is_narrative(code)
+    kept = lines if narrative else _without_rivals(code, lines, findings)
+    numbered = _numbered(code, kept)
+    cancelled = report.status is ReportStatus.CANCELLED
+    if not cancelled and all(
+        line.observation.status is _FINAL or line.observation.status is _CORRECTED
+        for line in numbered
+    ):
+        return OrderResult(code, tuple(numbered), origin=origin)
     final: list[ResolvedLine] = []
     awaited: list[ResolvedLine] = []
     withdrawn: list[ResolvedLine] = []
-    for line in _numbered(code, kept):
-        kind = _standing(line.observation, report)
+    for line in numbered:
+        kind = "withdrawn" if cancelled else _STANDING.get(line.observation.status, "")
         if kind == "":
             final.append(line)
             continue
@@ -176,21 +175,20 @@ def _order_result(
         # Half of a report text could be read as the whole: it waits until all of it is final.
         awaited = sorted([*final, *awaited], key=lambda line: line.item_number)
         final = []
-    return OrderResult(code, tuple(final), tuple(awaited), tuple(withdrawn), gathered.origin)
+    return OrderResult(code, tuple(final), tuple(awaited), tuple(withdrawn), origin)
 
 
+@lru_cache(maxsize=4096)
+def _is_narrative(code: str) -> bool:
+    return report_type_of(code) in NARRATIVE_TYPES
+
+
+_FINAL, _CORRECTED = ObservationStatus.FINAL, ObservationStatus.CORRECTED
 _STANDING = {
     ObservationStatus.PRELIMINARY: "not-final",
     ObservationStatus.WITHDRAWN: "withdrawn",
     ObservationStatus.NOT_DONE: "not-done",
 }
-
-
-def _standing(observation: Observation, report: LabReport) -> str:
-    """The finding code for a line that cannot be uploaded, ``""`` for one that can."""
-    if report.status is ReportStatus.CANCELLED:
-        return "withdrawn"
-    return _STANDING.get(observation.status, "")
 
 
 def _note(code: str, order_code: str, observation: Observation, severity: Severity) -> Finding:
@@ -200,33 +198,35 @@ def _note(code: str, order_code: str, observation: Observation, severity: Severi
     return Finding(code, "", observation.place, "", severity, parameters)
 
 
-def _numbered(code: str, lines: list[tuple[Observation, Decision]]) -> list[ResolvedLine]:
+def _numbered(code: str, lines: _Lines) -> list[ResolvedLine]:
     """Awaited and withdrawn lines are counted too, so that numbers stay when they turn final."""
-    taken = {decision.number for _, decision in lines if decision.number}
+    taken: set[int] | None = None
     next_number = 1
     resolved = []
     for observation, decision in lines:
-        number, number_origin = decision.number, decision.number_origin
+        _, number, name, origin, number_origin, *_ = decision
         if not number:
+            if taken is None:
+                taken = {each.number for _, each in lines}
             while next_number in taken:
                 next_number += 1
             number, number_origin = next_number, "sequence"
             next_number += 1
-        origin = decision.name_origin
         if origin == "code":
             origin = line_places(observation.place).code
-        resolved.append(ResolvedLine(observation, number, decision.name, origin, number_origin))
+        resolved.append(ResolvedLine(observation, number, name, origin, number_origin))
     if len(resolved) == 1 and not resolved[0].item_name and (known := catalogue_order_code(code)):
-        resolved[0] = replace(resolved[0], item_name=known.name_zh, origin="order-codes")
+        resolved[0] = resolved[0]._replace(item_name=known.name_zh, origin="order-codes")
     return resolved
 
 
-def _without_rivals(
-    code: str, lines: list[tuple[Observation, Decision]], findings: list[Finding]
-) -> list[tuple[Observation, Decision]]:
+def _without_rivals(code: str, lines: _Lines, findings: list[Finding]) -> _Lines:
     """One line for each row number. Of several that claim the same row a correction stands for
     what it corrects, a repetition for its twin, an accepted unit before another; rivals that
     remain are all left out, since nobody could say which is meant."""
+    numbers = [decision.number for _, decision in lines if decision.number]
+    if len(numbers) < 2 or len(set(numbers)) == len(numbers):
+        return lines
     by_number: dict[int, list[int]] = {}
     for index, (_, decision) in enumerate(lines):
         if decision.number:
@@ -247,9 +247,7 @@ def _without_rivals(
     return [line for index, line in enumerate(lines) if index not in dropped]
 
 
-def _chosen(
-    code: str, number: int, rivals: list[int], lines: list[tuple[Observation, Decision]]
-) -> int | None:
+def _chosen(code: str, number: int, rivals: list[int], lines: _Lines) -> int | None:
     def having(*statuses: ObservationStatus) -> list[int]:
         return [index for index in rivals if lines[index][0].status in statuses]
 

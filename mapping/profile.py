@@ -16,6 +16,21 @@ class CodeLink:
     item_number: int | None = None
 
 
+class CodeMap:
+    """Links that a person decided, apart from the settings (:mod:`mapping.code_map`). This one
+    is empty."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    def find(self, name: str, specimen: str, unit: str, method: str) -> CodeLink | None:
+        """The link of the entry that fits the line most closely; None where none does, or where
+        two fit equally well and disagree."""
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Hl7Dialect:
     """How a source bends HL7 v2. Places are ``SEG-field[.component]`` (``ORC-21.10``)."""
@@ -57,6 +72,8 @@ class SourceProfile:
     default_reference: str = ""
     hl7: Hl7Dialect = field(default_factory=Hl7Dialect)
     csv: CsvLayout = field(default_factory=CsvLayout)
+    code_map: CodeMap = field(default_factory=CodeMap)
+    """Decisions of people, which stand before ``codes``."""
 
 
 class Route(StrEnum):
