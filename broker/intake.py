@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from adapters.ports.intake import Accepted, Payload, Settle, StorageUnavailable
 from broker.states import Acknowledgement
-from broker.store.receipts import mark_acknowledged, receipt_row
+from broker.store.receipts import mark_acknowledged
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
 
@@ -51,7 +51,7 @@ class DurableIntake:
                 self._stored_together += 1
             settle(result)
 
-        self._writer.append(receipt_row(payload, self._clock()), done)
+        self._writer.append(payload, self._clock(), done)
 
     def _tell_stored(self) -> None:
         """Once for a whole group."""

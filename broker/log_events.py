@@ -140,6 +140,10 @@ EVENTS: Mapping[str, EventRule] = {
     "records.corrected": _event(
         "A person put a group of records right.", "receipt_id records ready held"
     ),
+    "order.opted_out": _event(
+        "A person said that an order must not be uploaded, or took that back.",
+        "receipt_id records",
+    ),
     "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),

@@ -39,8 +39,8 @@ from mapping.visit import Visit
 
 _BATCH = 16
 _BUSY_SECONDS = 0.05
-# Under a flood the pipeline still gets a turn this often: backlog must not stand still.
-_TURN_SECONDS = 0.2
+# Under a flood the pipeline still gets this part of the time: its backlog must not stand still.
+_SHARE_WHEN_BUSY = 0.1
 _MEDIA = frozenset(media.value for media in Media)
 _LARGE_BYTES = 200_000
 _STORE_PAUSE_SECONDS = 2.0
@@ -108,8 +108,11 @@ class Pipeline:
             await self._wake.wait()
             self._wake.clear()
             try:
+                loop = asyncio.get_running_loop()
+                began = loop.time()
                 while await self.work_once():
-                    await self._step_back()
+                    await self._step_back(loop.time() - began)
+                    began = loop.time()
             except StorageUnavailable as error:
                 # A full disk passes; the doors refuse meanwhile, and nothing is forgotten.
                 log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
@@ -163,9 +166,9 @@ class Pipeline:
         await self._writer.write(self._store(given_up))
         return given_up
 
-    async def _step_back(self) -> None:
+    async def _step_back(self, worked_seconds: float) -> None:
         loop = asyncio.get_running_loop()
-        turn_at = loop.time() + _TURN_SECONDS
+        turn_at = loop.time() + worked_seconds * (1 / _SHARE_WHEN_BUSY - 1)
         await asyncio.sleep(0)
         while self._busy() and loop.time() < turn_at:  # noqa: ASYNC110 - a matter of time
             await asyncio.sleep(_BUSY_SECONDS)

@@ -11,6 +11,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from broker.config.settings import SourceSettings
 
+_MOST_KNOWN = 1024
+
 
 class SourceDirectory:
     """Looks up sources; "nobody" is None, and so is "two equally likely ones".
@@ -38,6 +40,9 @@ class SourceDirectory:
             or source.sending_facility
             or not (source.token_hashes or source.source_id in folder_sources)
         ]
+
+        # Every message asks, and few answers differ. Bounded, since a peer sends what it likes.
+        self._known: dict[tuple[str, str, str], str | None] = {}
 
     def of_peer(
         self, address: str, application: str, facility: str, certificate: bytes | None = None
@@ -67,8 +72,15 @@ class SourceDirectory:
         self, address: str, tls: ssl.SSLObject | None, application: str, facility: str
     ) -> str | None:
         """:meth:`of_peer` as the MLLP door asks it, of a connection."""
-        certificate = tls.getpeercert(binary_form=True) if tls is not None else None
-        return self.of_peer(address, application, facility, certificate)
+        if tls is not None:
+            certificate = tls.getpeercert(binary_form=True)
+            return self.of_peer(address, application, facility, certificate)
+        asked = (address, application, facility)
+        if asked not in self._known:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[asked] = self.of_peer(*asked)
+        return self._known[asked]
 
     def of_token(self, token: str) -> str | None:
         """The HTTP source that holds ``token``."""

@@ -1,4 +1,5 @@
-"""What a person at this machine asks of the running service: take a check report, fix a group."""
+"""What a person at this machine asks of the running service: take a check report, fix a group, opt
+an order out of the upload."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from sqlalchemy import Engine
 from adapters.ports.intake import Door, Intake, Media, Payload
 from broker.corrections import FixRequest, apply_part, outcome_json, parts_of, plan_fix
 from broker.logs import log_event
+from broker.opt_outs import apply_opt_out, read_opt_out, require_order
 from broker.store.corrections import CorrectionCounts
 from broker.store.engine import open_snapshot
 from broker.store.writer import Writer
@@ -24,7 +26,8 @@ _log = logging.getLogger(__name__)
 
 
 class HandWork:
-    """``replay`` reads a receipt again; ``on_ready`` wakes the scheduler."""
+    """``replay`` reads a receipt again; ``on_ready`` wakes the scheduler, ``on_requeued`` the
+    pipeline."""
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class HandWork:
         *,
         replay: Callable[[int], Awaitable[bool]],
         on_ready: Callable[[], None],
+        on_requeued: Callable[[], None] = lambda: None,
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -44,12 +48,13 @@ class HandWork:
         self._clock = clock
         self._replay = replay
         self._on_ready = on_ready
+        self._on_requeued = on_requeued
         # Two people fixing the same group at once would plan on what the other changes.
         self._one_at_a_time = asyncio.Lock()
 
     def orders(self) -> Mapping[str, Order]:
         """The orders of the control door by their names."""
-        return {"check-report": self._take_report, "fix": self._fix}
+        return {"check-report": self._take_report, "fix": self._fix, "opt-out": self._opt_out}
 
     async def _take_report(self, raw: bytes, query: Mapping[str, str]) -> dict[str, Any]:
         """Store an opened check report; the pipeline applies it. The same bytes again are read
@@ -65,6 +70,22 @@ class HandWork:
         request = FixRequest(**json.loads(raw))
         async with self._one_at_a_time:
             return await self.fix(request)
+
+    async def _opt_out(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        """Keep what was asked for as a receipt, then mark the order of the visit."""
+        request = read_opt_out(json.loads(raw))
+
+        def look() -> None:
+            with open_snapshot(self._reader) as connection:
+                require_order(connection, request)
+
+        await asyncio.to_thread(look)
+        receipt = await self._intake.receive(request.payload(self._clock()))
+        outcome = await self._writer.write(lambda c: apply_opt_out(c, request))
+        log_event(_log, "order.opted_out", receipt_id=receipt.receipt_id, records=outcome.orders)
+        if outcome.requeued:
+            self._on_requeued()
+        return outcome.to_json()
 
     async def fix(self, request: FixRequest) -> dict[str, Any]:
         """Plan, keep what was asked for as a receipt, then apply it part by part."""

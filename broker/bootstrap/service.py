@@ -49,7 +49,7 @@ from mapping.verdict import CheckReport
 _log = logging.getLogger(__name__)
 
 # The doors count as busy when something was stored so lately.
-_BUSY_SECONDS = 0.02
+_BUSY_SECONDS = 0.1
 
 
 class CredentialNotAllowed(LabbrokerError):
@@ -301,6 +301,7 @@ class Broker:
             self.clock,
             replay=self.replay,
             on_ready=self.scheduler.wake,
+            on_requeued=self.pipeline.wake,
         )
 
     def _uploader(self, institution: InstitutionSettings) -> Uploader:

@@ -23,8 +23,10 @@ from broker.store.schema import SCHEMA_VERSION, meta, metadata
 from mapping.errors import LabbrokerError
 
 STORE_FILE = "labbroker.sqlite"
-# About 16 MB: checkpoints are rare enough not to show, and restart reads little.
+# About 32 MB: checkpoints are rare enough not to show, and restart reads little.
 _CHECKPOINT_PAGES = 4000
+# Three results of the usual size on a page, where 4,096 bytes would hold one and waste the rest.
+_PAGE_BYTES = 8192
 
 
 class StoreBusy(LabbrokerError):
@@ -81,6 +83,7 @@ def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            f"page_size={_PAGE_BYTES}",
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -94,7 +97,8 @@ def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # Past SQLAlchemy's own execution, which would cost a small commit a tenth of its time.
+        connection.connection.cursor().execute("BEGIN IMMEDIATE").close()
 
     @event.listens_for(engine, "engine_disposed")
     def unlock(_: Engine) -> None:

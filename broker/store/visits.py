@@ -37,11 +37,33 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
             merged = _merge(before, item)
             if replace(merged, place=before.place) == before:
                 continue
-            values = _columns(merged)
-            connection.execute(update(visit).where(visit.c.id == known.id).values(values))
-            _hold_ready(connection, known.id, merged)
+            _replace(connection, known.id, merged)
         requeued += _requeue_held(connection, merged.institution_code, merged.national_id)
     return requeued
+
+
+def set_opted_out(
+    connection: Connection, visit_id: int, order_code: str, *, opted_out: bool
+) -> tuple[int, int]:
+    """Mark all lines of ``order_code`` at a visit, or take the mark away. Returns how many lines
+    have it so now, and how many receipts were queued again."""
+    body = connection.scalar(select(visit.c.body).where(visit.c.id == visit_id))
+    known = visit_from_json(json.loads(body or ""))
+    orders = tuple(
+        replace(order, upload_opted_out=opted_out) if order.order_code == order_code else order
+        for order in known.orders
+    )
+    changed = replace(known, orders=orders)
+    lines = sum(order.order_code == order_code for order in orders)
+    if changed == known:
+        return lines, 0
+    _replace(connection, visit_id, changed)
+    return lines, _requeue_held(connection, changed.institution_code, changed.national_id)
+
+
+def _replace(connection: Connection, visit_id: int, item: Visit) -> None:
+    connection.execute(update(visit).where(visit.c.id == visit_id).values(_columns(item)))
+    _hold_ready(connection, visit_id, item)
 
 
 def _taken_back(connection: Connection, visits: tuple[Visit, ...]) -> Iterator[Visit]:
@@ -163,7 +185,17 @@ def _order(data: dict[str, Any]) -> Order:
 
 def _merge(known: Visit, new: Visit) -> Visit:
     """The newer card data wins for the orders that it names; what it leaves out stays. A card
-    event that was taken back does not come back."""
+    event that was taken back does not come back, and card data, which has no word for it, does not
+    undo that an order was opted out."""
+    opted_out = {order.order_code for order in known.orders if order.upload_opted_out}
+    if opted_out:
+        new = replace(
+            new,
+            orders=tuple(
+                replace(order, upload_opted_out=True) if order.order_code in opted_out else order
+                for order in new.orders
+            ),
+        )
     named = {(order.order_code, order.placer_order_number) for order in new.orders}
     kept = tuple(
         order

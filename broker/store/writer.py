@@ -15,13 +15,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from adapters.ports.intake import Accepted, StorageUnavailable
-from broker.store.receipts import ReceiptAppender, ReceiptRow
+from adapters.ports.intake import Accepted, Payload, StorageUnavailable
+from broker.store.receipts import ReceiptAppender, receipt_row
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _WORK_SECONDS = 0.005
 
 ReceiptDone = Callable[[Accepted | StorageUnavailable], None]
+_Offered = tuple[Payload, datetime, ReceiptDone]
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Writer:
         self._loop = loop
         self._on_failure = on_failure
         self._wake = threading.Condition()
-        self._receipts: list[tuple[ReceiptRow, ReceiptDone]] = []
+        self._receipts: list[_Offered] = []
         self._jobs: list[_Job[object]] = []
         self._notify_due = False
         self._closing = False
@@ -65,13 +67,14 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="labbroker-writer", daemon=True)
         self._thread.start()
 
-    def append(self, row: ReceiptRow, done: ReceiptDone) -> None:
-        """Store a receipt; ``done`` is called on the loop after its commit returned or failed."""
+    def append(self, payload: Payload, received_at: datetime, done: ReceiptDone) -> None:
+        """Store a receipt; ``done`` is called on the loop after its commit returned or failed.
+        Its digest is made on the writer's thread: the loop has the sockets to serve."""
         if self.failed or self._closing:
             self._loop.call_soon(done, StorageUnavailable(reason="the store is stopped"))
             return
         with self._wake:
-            self._receipts.append((row, done))
+            self._receipts.append((payload, received_at, done))
         self._schedule()
 
     def write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
@@ -125,17 +128,16 @@ class Writer:
                 return
             self._commit(receipts, jobs)
 
-    def _commit(
-        self, receipts: list[tuple[ReceiptRow, ReceiptDone]], jobs: list[_Job[object]]
-    ) -> None:
+    def _commit(self, receipts: list[_Offered], jobs: list[_Job[object]]) -> None:
         stored: list[Accepted] | None = None
         outcomes: list[tuple[object, BaseException | None]] = []
         try:
             if self.failed:
                 raise StorageUnavailable(reason="the store is stopped")
             connection = self._connection
+            rows = [receipt_row(payload, at) for payload, at, _ in receipts]
             with connection.begin():
-                stored = self._appender.append(connection, [row for row, _ in receipts])
+                stored = self._appender.append(connection, rows)
                 until = time.monotonic() + _WORK_SECONDS
                 for job in jobs:
                     outcomes.append(_attempt(connection, job))
@@ -161,14 +163,14 @@ class Writer:
             with self._wake:
                 self._jobs[:0] = jobs
 
-    def _refuse_receipt(self, receipt: tuple[ReceiptRow, ReceiptDone], error: Exception) -> None:
+    def _refuse_receipt(self, receipt: _Offered, error: Exception) -> None:
         self._appender.reset()
         refusal = StorageUnavailable(reason=f"it cannot be written, {type(error).__name__}")
         self._call(_settle, [receipt], [refusal], [], [])
 
     def _refuse(
         self,
-        receipts: list[tuple[ReceiptRow, ReceiptDone]],
+        receipts: list[_Offered],
         jobs: list[_Job[object]],
         error: Exception,
     ) -> None:
@@ -231,12 +233,12 @@ def _is_storage_fault(error: Exception) -> bool:
 
 
 def _settle(
-    receipts: list[tuple[ReceiptRow, ReceiptDone]],
+    receipts: list[_Offered],
     stored: list[Accepted | StorageUnavailable],
     jobs: list[_Job[object]],
     outcomes: list[tuple[object, BaseException | None]],
 ) -> None:
-    for (_, done), result in zip(receipts, stored, strict=True):
+    for (_, _, done), result in zip(receipts, stored, strict=True):
         done(result)
     for job, (value, error) in zip(jobs, outcomes, strict=True):
         if job.future.cancelled():

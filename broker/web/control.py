@@ -1,4 +1,5 @@
-"""The local control door: what ``replay``, ``verdict`` and ``fix`` ask of a running service.
+"""The local control door: what ``replay``, ``verdict``, ``fix`` and ``optout`` ask of a running
+service.
 
 It takes orders only with the token of ``control.json``, a file of the data folder that the
 service's own user alone can read.

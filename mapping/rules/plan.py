@@ -16,7 +16,7 @@ from mapping.editions.edition import Edition, FieldRule, Requirement, in_any_cas
 from mapping.rules.element_order import first_astray
 from mapping.rules.fields import FieldCheck, Problem, field_check
 
-_MOST_REMEMBERED = 2048
+_MOST_REMEMBERED = 4096
 _LONGEST_REMEMBERED = 40
 _MOST_SHAPES = 512
 

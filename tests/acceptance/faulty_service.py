@@ -22,9 +22,9 @@ import adapters.folder.taking
 import adapters.nhi.sandbox_channel
 import broker.bootstrap.readers
 import broker.drafting
-import broker.intake
 import broker.packages
 import broker.pipeline
+import broker.store.writer
 import broker.submission
 from broker.cli.main import main
 
@@ -94,7 +94,7 @@ def break_everything() -> None:
     readers: Any = broker.bootstrap.readers.READERS
     for media, reader in list(readers.items()):
         readers[media] = marked(reader)
-    service: Any = broker.intake
+    service: Any = broker.store.writer
     service.receipt_row = marked_once(service.receipt_row)
     pipeline: Any = broker.pipeline
     pipeline.store_drafts = _sql_fault_once(raising(1, pipeline.store_drafts))
