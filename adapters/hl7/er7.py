@@ -34,6 +34,8 @@ _BARE: Final = frozenset(
      "SAC", "SFT", "SPM", "TCD", "TQ1", "TQ2", "UAC"}
 )  # fmt: skip
 
+_USUAL: Final = _BARE - {"ADD"}
+
 
 class NotEr7(UnreadablePayload):
     """No MSH, delimiters that cannot be, or more segments than a message can have."""
@@ -299,6 +301,10 @@ def _read_message(lines: list[str], place_prefix: str, charset: str) -> Message:
     for line in lines:
         fields = line.split(separator)
         name = fields[0]
+        if name in _USUAL and len(fields) > 1:
+            ordinal = counts[name] = counts.get(name, 0) + 1
+            segments.append(Segment(fields, message, ordinal))
+            continue
         if len(name) != 3 or not name.isalnum() or not name.isupper() or _is_bare_word(fields):
             if line[:3] not in _BATCH:
                 _go_on(message, "\n", fields)

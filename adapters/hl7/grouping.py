@@ -122,11 +122,13 @@ class _Grouping:
         if group is None:
             group = self._open(OrderGroup(self._person, spm=self._spm))
         lines = group.lines
-        if lines and _continues(lines[-1].segments[0], segment):
-            lines[-1].segments.append(segment)
+        if segment.raw(2) in _TEXT_TYPES and lines and _continues(lines[-1].segments[0], segment):
+            line = lines[-1]
+            line.segments.append(segment)
         else:
-            lines.append(ResultLine([segment]))
-        self._notes = lines[-1].notes
+            line = ResultLine([segment])
+            lines.append(line)
+        self._notes = line.notes
 
     def nte(self, segment: Segment) -> None:
         note = "\n".join(segment.decoded_repetitions(3))
@@ -161,11 +163,9 @@ def _precedes(names: Sequence[str], first: str, second: str) -> bool:
 
 
 def _continues(line: Segment, segment: Segment) -> bool:
-    """The OBX goes on with the text of the one before: same type, code, sub-id and status."""
-    value_type = segment.raw(2)
+    """The OBX goes on with the text of the one before: same code, sub-id and status."""
     return (
-        value_type in _TEXT_TYPES
-        and line.raw(2) == value_type
+        line.raw(2) == segment.raw(2)
         and line.raw(3) == segment.raw(3)
         and line.raw(4) == segment.raw(4)
         and line.raw(11) == segment.raw(11)

@@ -17,10 +17,13 @@ from adapters.hl7.statuses import observation_status
 from adapters.hl7.timestamp import parse_moment
 from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
+from mapping.frozen_maker import maker_of
 from mapping.moment import Moment
 from mapping.reference_range import parse_reference_range
 from mapping.report import Coding, Observation, ObservationStatus, ReferenceRange
 from mapping.values import parse_quantity
+
+_make_observation: Final = maker_of(Observation)
 
 _NULL: Final = '""'
 _NO_RANGE: Final = ReferenceRange()
@@ -98,7 +101,7 @@ class ObservationReader:
         status = self._status(obx, fields[11], inherited)
         if not value and status in (ObservationStatus.FINAL, ObservationStatus.CORRECTED):
             self._report("hl7-no-value", obx, 5)
-        return Observation(
+        return _make_observation(
             codings,
             value,
             value_type,
