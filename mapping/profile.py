@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+
+from mapping.file_profile import FileProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,10 @@ class CodeMap:
         """The link of the entry that fits the line most closely; None where none does, or where
         two fit equally well and disagree."""
         return None
+
+    def names(self) -> Iterable[str]:
+        """What is linked: codes, ``service/code`` or ``code|system``."""
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,19 @@ class SourceProfile:
     csv: CsvLayout = field(default_factory=CsvLayout)
     code_map: CodeMap = field(default_factory=CodeMap)
     """Decisions of people, which stand before ``codes``."""
+    file: FileProfile | None = None
+    """The layout of its result files in whole; takes the place of ``csv``."""
+
+    @property
+    def file_layout(self) -> FileProfile:
+        """``file``, or what ``csv`` says of it."""
+        if self.file is not None:
+            return self.file
+        return FileProfile(
+            encoding=self.csv.encoding,
+            delimiter=self.csv.delimiter or ",",
+            columns={name: (text,) for name, text in self.csv.columns.items()},
+        )
 
 
 class Route(StrEnum):

@@ -79,13 +79,15 @@ def read_header(cells: Sequence[str], named: Mapping[str, str]) -> Header:
     for index, cell in enumerate(cells):
         text = cell.strip().casefold()
         if text and text in seen:
-            raise _refuse("a header text stands there twice", "標題重複", f"column {index + 1}")
+            raise refuse_table(
+                "a header text stands there twice", "標題重複", f"column {index + 1}"
+            )
         seen.add(text)
         column = meaning.get(text)
         if column is None:
             ignored.append(index)
         elif column in position:
-            raise _refuse(
+            raise refuse_table(
                 f"two headers mean {column}",
                 f"兩個標題都代表 {column}",
                 f"columns {position[column] + 1} and {index + 1}",
@@ -99,7 +101,7 @@ def read_header(cells: Sequence[str], named: Mapping[str, str]) -> Header:
 def _require(position: Mapping[str, int], named: Mapping[str, str]) -> None:
     for column in named:
         if column in COLUMNS and column not in position:
-            raise _refuse(
+            raise refuse_table(
                 f"the header that the profile names for {column} is missing",
                 f"缺少來源設定中 {column} 的標題",
                 "row 1",
@@ -111,8 +113,9 @@ def _require(position: Mapping[str, int], named: Mapping[str, str]) -> None:
     ):
         if not any(column in position for column in alternatives):
             names = " / ".join(alternatives)
-            raise _refuse(f"it has no column {names}", f"缺少欄位 {names}", "row 1")
+            raise refuse_table(f"it has no column {names}", f"缺少欄位 {names}", "row 1")
 
 
-def _refuse(reason: str, reason_zh: str, place: str) -> CsvUnreadable:
+def refuse_table(reason: str, reason_zh: str, place: str) -> CsvUnreadable:
+    """The error for a table whose layout cannot be used; the texts are ours, never the file's."""
     return CsvUnreadable(reason=reason, reason_zh=reason_zh, place=place)

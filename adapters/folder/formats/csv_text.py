@@ -11,6 +11,7 @@ from adapters.folder.formats.errors import CsvUnreadable, TextUndecodable
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _BIG5 = frozenset({"big5", "big-5", "cp950", "ms950", "windows-950"})
+DELIMITERS = ",;\t|"
 _CELL_CHARACTERS = 1_000_000
 
 
@@ -61,6 +62,19 @@ def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
         yield row
 
 
+def usual_delimiter(text: str, delimiter: str) -> str:
+    """``delimiter``, unless another one alone makes the first line a header in known texts."""
+    line = text[: text.find("\n")] if "\n" in text else text
+    if known_texts(line.rstrip("\r").split(delimiter)) >= 2:
+        return delimiter
+    others = [
+        other
+        for other in DELIMITERS
+        if other != delimiter and known_texts(line.rstrip("\r").split(other)) >= 2
+    ]
+    return others[0] if len(others) == 1 else delimiter
+
+
 def _codec(encoding: str) -> str:
     name = encoding.strip().lower()
     if name in _BIG5:
@@ -88,7 +102,7 @@ def _decode(raw: bytes, codec: str) -> str:
 
 
 def _has_chinese_header(text: str, delimiter: str) -> bool:
-    header = next(csv_rows(text, delimiter), [])
+    header = next(csv_rows(text, usual_delimiter(text, delimiter)), [])
     return known_texts([cell for cell in header if not cell.isascii()]) >= 2
 
 

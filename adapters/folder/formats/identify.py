@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from adapters.folder.formats.csv_layout import known_texts
-from adapters.folder.formats.csv_text import csv_rows
+from adapters.folder.formats.csv_text import DELIMITERS, csv_rows
 from adapters.folder.formats.errors import CsvUnreadable, FileAmbiguous, FileUnidentified
 from adapters.folder.formats.safe_xml import peek_root
 from adapters.folder.formats.zip_directory import member_names
@@ -19,7 +19,6 @@ _HEAD_BYTES = 8192
 _HL7_START = re.compile(rb"[\x0b\s]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x80-\xff]")
 _RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
-_DELIMITERS = ",;\t|"
 _REPORT_MARKS = ("程式代號".encode("cp950"), "程式代號".encode())
 _RULER = re.compile(rb"^ *=+(?: +=+)+ *\r?$", re.MULTILINE)
 
@@ -127,7 +126,7 @@ def _first_lines(raw: bytes) -> list[str]:
 
 def _as_rows(line: str) -> list[list[str]]:
     rows = []
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         try:
             rows += list(csv_rows(line, delimiter))
         except CsvUnreadable:
