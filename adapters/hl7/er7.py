@@ -163,6 +163,12 @@ class Message:
     refused_lines: list[Segment] = field(default_factory=list)
     """Segments behind which stood text that cannot belong to them: it was not joined."""
 
+    def release(self) -> None:
+        """Let go of the segments, which refer back to the message: their memory would else wait
+        for the cycle collector."""
+        self.segments.clear()
+        self.refused_lines.clear()
+
     def first(self, name: str) -> Segment | None:
         """The first segment of this name."""
         return next((segment for segment in self.segments if segment.name == name), None)

@@ -91,10 +91,19 @@ class ObservationReader:
         if not codings:
             self._report("hl7-no-code", obx, 3, severity=Severity.ERROR)
             return None
-        value = self._value(line, value_type)
-        if "\n" in value and _begins_with_number(value):
-            self._hold("hl7-number-in-text", obx, 5)
-            return self._without_value(obx, codings, value_type)
+        value = fields[5]
+        if (
+            value_type in _WHOLE
+            and delimiters.escape not in value
+            and delimiters.repetition not in value
+            and value != _NULL
+        ):
+            value = value.strip()
+        else:
+            value = self._value(line, value_type)
+            if "\n" in value and _begins_with_number(value):
+                self._hold("hl7-number-in-text", obx, 5)
+                return self._without_value(obx, codings, value_type)
         unit = read_unit(fields[6], delimiters, charset) if fields[6] else ""
         if value_type == "CQ" and not unit:
             unit = obx.text(5, 2)
@@ -178,8 +187,11 @@ class ObservationReader:
         return ("" if comparator == "=" and rest[0] else comparator) + "".join(rest)
 
     def _range(self, obx: Segment, raw: str, sex: str) -> ReferenceRange:
-        text = raw.partition(self._delimiters.component)[0] or obx.whole(7)
-        text = self._message.decode(text)
+        delimiters = self._delimiters
+        if delimiters.component in raw or delimiters.escape in raw:
+            raw = raw.partition(delimiters.component)[0] or obx.whole(7)
+            raw = self._message.decode(raw)
+        text = raw
         if text == _NULL or not text.strip():
             return _NO_RANGE
         if len(text) > _LONGEST_RANGE:

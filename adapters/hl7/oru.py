@@ -55,12 +55,15 @@ def read_hl7(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     else:
         content = Content.QUALITY_CONTROL if quality_control else Content.NOTHING
     header = payload.messages[0].segments[0]
+    kind, control_id = message_kind(header), header.text(10).strip()
+    for message in payload.messages:
+        message.release()
     return ParsedPayload(
         content,
         tuple(reports),
         findings=tuple(findings),
-        kind=message_kind(header),
-        control_id=header.text(10).strip(),
+        kind=kind,
+        control_id=control_id,
     )
 
 
