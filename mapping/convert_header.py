@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 
 from mapping.big5 import fit_text
+from mapping.body_parts import uploaded_body_parts
 from mapping.catalogue.tables import order_code, report_type_of
 from mapping.codes import OrderResult
 from mapping.collection_time import collected_at, usable
@@ -74,7 +75,7 @@ def build_header(
     if visit.newborn_birth_on is not None:
         header["h23"] = _day(visit.newborn_birth_on, "visit.newborn_birth_on")
         header["h24"] = Field(visit.newborn_mark, "visit.newborn_mark")
-    header["h25"] = Field(visit_order.body_parts, "order.body_parts")
+    header["h25"] = Field(uploaded_body_parts(visit_order, taken[0].day), "order.body_parts")
     header["h26"] = Field(_DISPENSING[agreement.route, agreement.commission], "agreement")
     return {tag: field for tag, field in header.items() if field.value}
 

@@ -256,6 +256,26 @@ def test_an_inpatient_has_an_admission_day_and_no_visit_day() -> None:
     assert conversion.record.header["h13"] == Field("1140302", "assumed:visit.visit_on")
 
 
+@pytest.mark.parametrize(
+    ("order_code", "parts", "uploaded"),
+    [
+        ("33070B", "NJ", "NJ"),
+        ("33084B", "R", "R"),
+        ("33070B", "", ""),
+        ("32001C", "U", ""),
+        ("32001C", "1112", ""),
+    ],
+)
+def test_the_body_part_goes_with_the_orders_that_ask_for_it(
+    order_code: str, parts: str, uploaded: str
+) -> None:
+    sent = report(line("TXT", "No lesion."), service=order_code)
+    (result,) = split_orders(sent, PROFILE).orders
+    order = Order(order_code, body_parts=parts)
+    conversion = convert(sent, result, visit(order_code), order, CLINIC_UPLOADS, PROFILE, RECEIVED)
+    assert conversion.record.value("h25") == uploaded
+
+
 def test_the_clinics_order_time_goes_before_the_labs() -> None:
     sent = replace(glucose(), ordered_at=at(1, 7, precision=Precision.MINUTE))
     assert converted(sent).record.value("h19") == "11403010700"

@@ -291,3 +291,27 @@ def test_what_was_taken_back_is_written_as_such() -> None:
         visit(place="REC[2]", visit_type="ZA", orders=(), cancelled=True),
     )
     assert read_ic_card(write_ic_card(visits), CLINIC).visits == visits
+
+
+@pytest.mark.parametrize(
+    ("orders", "header", "body"),
+    [
+        ("<MB2><A72>3</A72><A73>33070B</A73><A74>NJ</A74></MB2>", MSH, MB1),
+        (
+            "<MB2><D02>2</D02><D06>33070B</D06><D07>NJ</D07></MB2>",
+            "<MSH><H00>1</H00></MSH>",
+            "<M03>A123456789</M03><M04>0650401</M04><M05>3501234567</M05>"
+            "<M07>01</M07><M11>1150814090509</M11><M13>0001</M13>",
+        ),
+    ],
+)
+def test_the_body_part_of_an_order_is_read_as_it_stands(
+    orders: str, header: str, body: str
+) -> None:
+    (found,) = read(record(body, orders, header)).visits
+    assert [order.body_parts for order in found.orders] == ["NJ"]
+
+
+def test_the_body_part_of_an_order_is_written() -> None:
+    visits = (visit(orders=(Order("33070B", card_mark="03", body_parts="NJ"),)),)
+    assert read_ic_card(write_ic_card(visits), CLINIC).visits == visits

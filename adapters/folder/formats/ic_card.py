@@ -57,9 +57,10 @@ def read_ic_card(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     type without orders, ``cancelled``: which earlier visits it takes back is for those who know
     them. An order that is taken back, and not placed again in its record, is ``cancelled``.
 
-    In format 1.0 ``card_mark`` is A78 and ``dispensing_code`` stays empty; in 2.0 it is D05. A
-    record that cannot be used is a finding and the others go on. Raises UnreadablePayload where
-    the whole is no such file.
+    In format 1.0 ``card_mark`` is A78 and ``dispensing_code`` stays empty; in 2.0 it is D05.
+    ``body_parts`` is A74 or D07 as it stands there: for orders other than CT and MRI it may be a
+    tooth or a side. A record that cannot be used is a finding and the others go on. Raises
+    UnreadablePayload where the whole is no such file.
     """
     root = peek_root(raw)
     if root is None or root.name != "RECS":
@@ -218,6 +219,7 @@ def _order(fields: Mapping[str, str], form: CardFormat) -> Order:
         dispensing_code=fields.get(form.dispensing_code, ""),
         card_mark=fields.get(form.card_mark, ""),
         ordered_at=ordered_at.at if ordered_at else None,
+        body_parts=fields.get(form.body_part, ""),
     )
 
 

@@ -34,6 +34,7 @@ class CardFormat:
     original_visit_identifier: str
     order_kind: str
     order_code: str
+    body_part: str
     ordered_at: str
     quantity: str
     card_mark: str
@@ -60,6 +61,7 @@ FORMAT_1_0 = CardFormat(
     original_visit_identifier="",
     order_kind="A72",
     order_code="A73",
+    body_part="A74",
     ordered_at="A71",
     quantity="A77",
     card_mark="A78",
@@ -87,6 +89,7 @@ FORMAT_2_0 = CardFormat(
     original_visit_identifier="M16",
     order_kind="D02",
     order_code="D06",
+    body_part="D07",
     ordered_at="D01",
     quantity="D10",
     card_mark="",

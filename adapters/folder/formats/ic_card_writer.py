@@ -56,6 +56,7 @@ def _order(order: Order) -> dict[str, str]:
         "A71": roc_datetime(order.ordered_at) if order.ordered_at else "",
         "A72": _EXAMINATION_TAKEN_BACK if order.cancelled else _EXAMINATION,
         "A73": order.order_code,
+        "A74": order.body_parts,
         "A77": format(order.quantity, "f"),
         "A78": order.card_mark or _OWN_ORDER,
     }
