@@ -15,6 +15,7 @@ from broker.config.settings import (
     FolderSettings,
     HttpSettings,
     InstitutionSettings,
+    ListSettings,
     LoggingSettings,
     MllpSettings,
     SandboxChannelSettings,
@@ -30,7 +31,7 @@ from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route,
 def build_settings(root: Values, file: Path | None) -> Settings:
     """The settings of values that have no problem of their own."""
     schedule, logging = root.sections["schedule"], root.sections["logging"]
-    sandbox = root.sections["channel"].sections["sandbox"]
+    sandbox, lists = root.sections["channel"].sections["sandbox"], root.sections["lists"]
     return Settings(
         data_dir=root["data_dir"],
         language="zh" if root["language"] == "zh-TW" else "en",
@@ -53,6 +54,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         ),
         logging=LoggingSettings(logging["level"], logging["file"]),
         file=file,
+        lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
     )
 
 

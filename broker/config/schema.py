@@ -439,6 +439,33 @@ _SCHEDULE = Section(
     ),
 )
 
+_LISTS = Section(
+    "lists",
+    "Lists that an operator imports for the checks that need them. They are read at start, and by "
+    "`check`, `convert` and `monthly`; a check without its list is told as not run.",
+    (
+        Key(
+            "institutions",
+            Kind.PATH,
+            None,
+            "NHI's list of contracted institutions (CSV with 醫事機構代碼): code 28.",
+        ),
+        Key(
+            "order_codes",
+            Kind.PATH,
+            None,
+            "NHI's fee schedule (CSV with 診療項目代碼, 生效起日, 生效迄日): code 37.",
+        ),
+        Key(
+            "claims",
+            Kind.PATH,
+            None,
+            "An institution's claim (the claims XML, or CSV with its field names), or a folder of "
+            "them: codes 26 and 31, and the monthly upload.",
+        ),
+    ),
+)
+
 _LOGGING = Section(
     "logging",
     "The log: one JSON object a line, never patient data.",
@@ -481,6 +508,7 @@ SETTINGS = Section(
         _INSTITUTION,
         _CHANNEL,
         _SCHEDULE,
+        _LISTS,
         _LOGGING,
     ),
 )

@@ -103,6 +103,15 @@ class ScheduleSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListSettings:
+    """Files that an operator imported; ``claims`` may be a folder."""
+
+    institutions: Path | None = None
+    order_codes: Path | None = None
+    claims: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class LoggingSettings:
     """``level`` is a name of :mod:`logging` in lower case; no ``file`` means standard error."""
 
@@ -126,6 +135,7 @@ class Settings:
     schedule: ScheduleSettings
     logging: LoggingSettings
     file: Path | None = None
+    lists: ListSettings = field(default_factory=ListSettings)
 
     @property
     def profiles(self) -> Mapping[str, SourceProfile]:

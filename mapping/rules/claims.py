@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from mapping.finding import Finding
 
@@ -12,6 +12,13 @@ ClaimedOrder: TypeAlias = tuple[str, str, str]
 """National id (h9), order code (h15), day of the visit or admission (h11 or h13)."""
 
 _TO_THE_MINUTE = 11
+
+
+class Claims(Protocol):
+    """One institution's claim, or those of several."""
+
+    def of(self, institution_code: str) -> ClaimList | None:
+        """The list of that institution, ``None`` where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +34,37 @@ class ClaimList:
     months: frozenset[str]
     orders: Mapping[ClaimedOrder, tuple[str, ...]]
 
+    def of(self, institution_code: str) -> ClaimList | None:
+        return self if institution_code == self.institution_code else None
 
-def claim_findings(header: Mapping[str, str], claims: ClaimList) -> Iterator[Finding]:
+
+@dataclass(frozen=True, slots=True)
+class ClaimLists:
+    """Lists by institution code."""
+
+    lists: Mapping[str, ClaimList]
+
+    def of(self, institution_code: str) -> ClaimList | None:
+        return self.lists.get(institution_code)
+
+
+def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Finding]:
     """Code 26: the order is not in the claim. Code 31: the operation time of an implant (h20, h1
-    = 4) is none of the claim's start times, to the minute (SPEC114 p. 6)."""
+    = 4) is none of the claim's start times, to the minute (SPEC114 p. 6).
+
+    A course or a scheduled test may be claimed a month after its first day, so the month of
+    execution (h4) must be covered too.
+    """
+    known = claims.of(header.get("h2", ""))
     day = header.get("h11") or header.get("h13") or ""
-    if header.get("h2") != claims.institution_code or day[:5] not in claims.months:
+    if known is None or not known.months.issuperset((day[:5], header.get("h4") or day[:5])):
         return
-    starts = claims.orders.get((header.get("h9", ""), header.get("h15", ""), day))
+    starts = known.orders.get((header.get("h9", ""), header.get("h15", ""), day))
     operated = header.get("h20", "")
     if starts is None:
         yield Finding("26", "h15", "hdata", header.get("h15", ""))
         return
-    minutes = {start[:_TO_THE_MINUTE] for start in starts or ()}
+    minutes = {start[:_TO_THE_MINUTE] for start in starts}
     if (
         minutes
         and header.get("h1") == "4"

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TypeAlias
 
 from mapping.editions.edition import Edition, edition_on
-from mapping.rules.claims import ClaimList
+from mapping.rules.claims import Claims
 
 Validity: TypeAlias = tuple[date, date | None]
 """First and last day in force; ``None``: still in force."""
@@ -21,7 +21,7 @@ class RuleContext:
     ``upload_on`` is the upload date when it is known, ``sealed`` that h16 must be there.
     ``institutions`` (ten-character codes) and ``order_codes`` (code → validity) are the lists
     that the operator imported; without them codes 28 and 37 check the form only.
-    ``claims`` is an institution's imported claim; without it codes 26 and 31 do not run
+    ``claims`` are the institutions' imported claims; without them codes 26 and 31 do not run
     (:func:`mapping.rules.unchecked_codes` says so). ``used_serials`` are the file serials of this
     institution and day that are taken (code 27).
     """
@@ -32,7 +32,7 @@ class RuleContext:
     institutions: frozenset[str] | None = None
     order_codes: Mapping[str, Validity] | None = None
     used_serials: frozenset[int] = frozenset()
-    claims: ClaimList | None = None
+    claims: Claims | None = None
 
     @property
     def edition(self) -> Edition:
