@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check bench serve clean
+.PHONY: demo test check bench mutants serve clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/labbroker demo $(ARGS)
@@ -19,6 +19,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+mutants: $(VENV)/.dev
+	$(BIN)/python -m tests.seeded_faults $(ARGS)
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -7,11 +7,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from broker.packages import Sealer
 from broker.store.packages import SerialsUsedUp
-from broker.store.schema import file_serial, package
+from broker.store.schema import file_serial, package, record
 from mapping.package_file import read_package
 from mapping.package_name import parse_stem
 from tests.integration.scripted_gateway import Death, Hook
@@ -44,6 +44,24 @@ async def test_packages_hold_one_institution_each_and_serials_have_no_gap(play: 
         assert {item.value("h2") for item in found} == {name.institution_code}
         assert {item.value("h16")[:7] for item in found} == {"1140204"}
     assert serials(play.stage) == {CLINIC: [1, 2, 3], OTHER: [1, 2, 3]}
+
+
+async def test_what_is_due_first_leaves_first(play: Play) -> None:
+    play.stage.max_records = 1
+    play.stage.wait = timedelta(minutes=15)
+    await play.stage.restart()
+    for hours in (30, 10, 20):
+        await play.stage.tell(1)
+        due_at = play.clock() + timedelta(hours=hours)
+        newest = max(row.id for row in play.stage.rows(record))
+        await play.stage.writer.write(
+            lambda c, id_=newest, at=due_at: c.execute(  # type: ignore[misc]
+                update(record).where(record.c.id == id_).values(due_at=at)
+            )
+        )
+    await play.stage.run()
+    left = {row.package_id: row.id for row in play.stage.rows(record)}
+    assert [left[package_id] for package_id in sorted(left)] == [2, 3, 1]
 
 
 async def test_the_upload_time_is_stamped_at_sealing(play: Play) -> None:
