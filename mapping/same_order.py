@@ -12,13 +12,13 @@ _UNKNOWN_CLOCK = "0000"
 
 def collection_day(record: UploadRecord) -> str:
     """The day of h20 (7 characters), ``""`` where the laboratory did not say one."""
-    return _collection(record)[:7]
+    return collection_time(record)[:7]
 
 
 def same_collection(one: UploadRecord, other: UploadRecord) -> bool:
     """Whether both can speak of one taking of a specimen: the times agree as far as the less
     precise of them goes (SPEC114 p. 6: 0000 where the clock time is not known)."""
-    first, second = _collection(one), _collection(other)
+    first, second = collection_time(one), collection_time(other)
     return first.startswith(second) or second.startswith(first)
 
 
@@ -36,11 +36,17 @@ def covers(earlier: UploadRecord, told: UploadRecord) -> bool:
     return all(twin is not None and _same_result(twin, row) for row, twin in twins)
 
 
-def _collection(record: UploadRecord) -> str:
+def collection_time(record: UploadRecord) -> str:
+    """h20 as far as the laboratory said it (7, 11 or 13 characters), else ``""``."""
     field = record.header.get("h20")
     if field is None or field.origin.startswith("assumed:"):
         return ""
-    text = field.value
+    return bare_time(field.value)
+
+
+def bare_time(text: str) -> str:
+    """A time of 11 or 13 characters without the parts that say nothing: zero seconds, a clock of
+    0000."""
     if len(text) == 13:
         return text.removesuffix("00")
     return text[:7] if text[7:] == _UNKNOWN_CLOCK else text
