@@ -47,6 +47,17 @@ class Hl7Dialect:
     lab_code: tuple[str, ...] = ()
     status_from_obx_11: bool = True
     """False where OBX-11 holds a lab's 0/1 flag instead of a status."""
+    item_in_obx_4: bool = False
+    """True where OBX-4 holds the item's name, or its code instead of an empty OBX-3."""
+    card_at: tuple[str, ...] = ()
+    """Places of the clinic's card data in its order and visit messages, usually in a Z-segment:
+    card time (h5), visit type (h6), visit serial (h7), make-up code (h8), visit identifier (h28),
+    dispensing code of an order (h26)."""
+    visit_type: tuple[str, ...] = ()
+    visit_serial: tuple[str, ...] = ()
+    makeup_code: tuple[str, ...] = ()
+    visit_identifier: tuple[str, ...] = ()
+    dispensing_code: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

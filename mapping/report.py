@@ -101,6 +101,34 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A document beside the results (a PDF of the report). Kept with them, never uploaded."""
+
+    codings: tuple[Coding, ...]
+    media_type: str = ""
+    """``application/pdf``, as far as the sender said it."""
+    content: bytes = b""
+    """The document; empty where it could not be decoded or only its place elsewhere was sent."""
+    reference: str = ""
+    """Where the sender keeps it. Never fetched."""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentResult:
+    """The result that gave rise to this report, such as the culture to a susceptibility test."""
+
+    placer_order_number: str = ""
+    filler_order_number: str = ""
+    codings: tuple[Coding, ...] = ()
+    """The line of the parent (its OBX-3) …"""
+    sub_id: str = ""
+    """… and which of several: the isolate's number."""
+    value: str = ""
+    """What that line said: the organism."""
+
+
+@dataclass(frozen=True, slots=True)
 class LabReport:
     """One ordered service with its results."""
 
@@ -125,3 +153,5 @@ class LabReport:
     notes: tuple[str, ...] = ()
     place: str = ""
     """Where in the payload: ``OBR[2]``, ``Bundle.entry[0].resource``, ``rows 2-13``."""
+    attachments: tuple[Attachment, ...] = ()
+    parent: ParentResult | None = None

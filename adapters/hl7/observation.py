@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from adapters.hl7.attachment import ENCAPSULATED, read_attachment
 from adapters.hl7.coded import read_coded_text, read_codings, read_unit
 from adapters.hl7.er7 import Message, Segment
 from adapters.hl7.grouping import ResultLine
@@ -19,10 +20,14 @@ from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
 from mapping.frozen_maker import maker_of
 from mapping.moment import Moment
+from mapping.profile import Hl7Dialect
 from mapping.reference_range import parse_reference_range
-from mapping.report import Coding, Observation, ObservationStatus, ReferenceRange
+from mapping.report import Attachment, Coding, Observation, ObservationStatus, ReferenceRange
 from mapping.values import parse_quantity
 
+_USUAL_DIALECT: Final = Hl7Dialect()
+# What analysers print where they have no result: ****, ***.**, ----.
+_SIGNS: Final = "*.-_#=/ "
 _make_observation: Final = maker_of(Observation)
 
 _NULL: Final = '""'
@@ -34,7 +39,6 @@ _WHOLE: Final = frozenset({"NM", "ST", "", "IS", "ID", "SI", "DT", "TM", "GTS"})
 _TEXT: Final = frozenset({"TX", "FT"})
 _CODED: Final = frozenset({"CE", "CWE", "CNE", "CF"})
 _FIRST_COMPONENT: Final = frozenset({"TS", "DTM", "CQ"})
-_ENCAPSULATED: Final = frozenset({"ED", "RP"})
 _PERSONS_AND_PLACES: Final = frozenset(
     {"AD", "CK", "CN", "CP", "CX", "DR", "EI", "MO", "NA", "MA", "PN", "TN", "XAD", "XCN",
      "XON", "XPN", "XTN", "NR", "HD", "PL"}
@@ -45,27 +49,32 @@ class ObservationReader:
     """Reads the OBX of one message; ``findings`` collects what could not be used.
 
     ``report_place`` leads the places of findings that must hold the report; ``is_collected`` says
-    that its specimen has a collection time. Both are set for each report before its lines are read.
+    that its specimen has a collection time; ``attachments`` gathers its documents. All are set for
+    each report before its lines are read.
     """
 
     __slots__ = (
         "_charset",
         "_delimiters",
         "_findings",
+        "_item_in_obx_4",
         "_message",
         "_status_in_obx_11",
+        "attachments",
         "is_collected",
         "report_place",
     )
 
     def __init__(
-        self, message: Message, findings: list[Finding], *, status_in_obx_11: bool = True
+        self, message: Message, findings: list[Finding], dialect: Hl7Dialect = _USUAL_DIALECT
     ) -> None:
         self._message = message
         self._delimiters = message.delimiters
         self._charset = message.charset
         self._findings = findings
-        self._status_in_obx_11 = status_in_obx_11
+        self._status_in_obx_11 = dialect.status_from_obx_11
+        self._item_in_obx_4 = dialect.item_in_obx_4
+        self.attachments: list[Attachment] = []
         self.report_place = ""
         self.is_collected = False
 
@@ -84,10 +93,12 @@ class ObservationReader:
         value_type = fields[2]
         if value_type not in _WHOLE:
             value_type = obx.text(2).strip().upper()
-            if value_type in _ENCAPSULATED:
-                self._report("hl7-attachment", obx, 5)
+            if value_type in ENCAPSULATED:
+                self._attach(obx, value_type)
                 return None
         codings = read_codings(fields[3], delimiters, charset)
+        if self._item_in_obx_4 and fields[4]:
+            codings = self._with_item(obx, codings)
         if not codings:
             self._report("hl7-no-code", obx, 3, severity=Severity.ERROR)
             return None
@@ -99,6 +110,12 @@ class ObservationReader:
             and value != _NULL
         ):
             value = value.strip()
+            if value_type == "NM" and not (value.isascii() and value.replace(".", "", 1).isdigit()):
+                problem = _not_a_number(value, fields[6])
+                if problem:
+                    self._report_number(problem, obx, value)
+                    if problem != "hl7-not-a-number":
+                        return self._without_value(obx, codings, value_type)
         else:
             value = self._value(line, value_type)
             if "\n" in value and _begins_with_number(value):
@@ -119,7 +136,7 @@ class ObservationReader:
             self._flags(fields[8]) if fields[8] else (),
             status,
             read_coded_text(fields[17], delimiters, charset) if fields[17] else "",
-            obx.text(4) if fields[4] else "",
+            obx.text(4) if fields[4] and not self._item_in_obx_4 else "",
             self._performer(obx) if fields[16] else "",
             self._collected(obx) if fields[14] else None,
             self._moment(obx, 19) if fields[19] else None,
@@ -139,6 +156,28 @@ class ObservationReader:
     ) -> Observation:
         status = ObservationStatus.PRELIMINARY
         return Observation(codings, "", value_type, status=status, place=obx.place())
+
+    def _attach(self, obx: Segment, value_type: str) -> None:
+        codings = read_codings(obx.raw(3), self._delimiters, self._charset)
+        attachment, whole = read_attachment(self._message, obx, value_type, codings)
+        self.attachments.append(attachment)
+        self._report("hl7-attachment" if whole else "hl7-attachment-unreadable", obx, 5)
+
+    def _with_item(self, obx: Segment, codings: tuple[Coding, ...]) -> tuple[Coding, ...]:
+        """OBX-4 as the name of the item, or as its code where OBX-3 has none."""
+        item = obx.text(4).strip()
+        if not item or (codings and codings[0].display):
+            return codings
+        if not codings:
+            return (Coding(item),)
+        first = codings[0]
+        return (Coding(first.code, item, first.system), *codings[1:])
+
+    def _report_number(self, code: str, obx: Segment, value: str) -> None:
+        if code == "hl7-not-a-number":
+            self._report(code, obx, 5, value)
+        else:
+            self._hold(code, obx, 5, value)
 
     def _value(self, line: ResultLine, value_type: str) -> str:
         if value_type in _TEXT:
@@ -257,6 +296,21 @@ class ObservationReader:
     def _hold(self, code: str, obx: Segment, number: int, value: str = "") -> None:
         place = obx.place_in(self.report_place, number)
         self._findings.append(Finding(code, "", place, value, Severity.ERROR))
+
+
+def _not_a_number(value: str, unit: str) -> str:
+    """What is wrong with an NM value: its columns are shifted, the analyser printed signs instead
+    of a result, or it is a text. ``""`` for a number, and for nothing at all."""
+    if parse_quantity(value) is not None:
+        return ""
+    # "1" alone is UCUM's unit of a ratio.
+    if unit not in ("", "1") and parse_quantity(unit) is not None:
+        return "hl7-shifted"
+    if not value:
+        return ""
+    if len(value) > 1 and not value.strip(_SIGNS):
+        return "hl7-no-result-signs"
+    return "hl7-not-a-number"
 
 
 def _begins_with_number(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""HL7 v2 result messages (ORU, OUL) → LabReports, one for each OBR.
+"""HL7 v2 result messages (ORU, OUL, MDM with its text) → LabReports, one for each OBR.
 
 Pure: ``bytes`` in, :class:`ParsedPayload` out. What cannot be used is a finding with its place
 (``OBX[3]-5``) and never costs the rest of the message; only bytes that are no text, or no HL7

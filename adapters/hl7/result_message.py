@@ -1,4 +1,4 @@
-"""One result message (ORU, OUL) → its LabReports, an OBR at a time.
+"""One result message (ORU, OUL, MDM) → its LabReports, an OBR at a time.
 
 Places follow HL7 v2.5.1 chapter 7 (OBR 7.4.1, OBX 7.4.2, SPM 7.4.3); where a value has moved
 between versions (specimen, order numbers) the newer place is asked first.
@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from adapters.hl7.coded import read_coded_text, read_codings
+from adapters.hl7.document import EVENTS, with_document
 from adapters.hl7.er7 import Message, Segment
 from adapters.hl7.escapes import refused_escapes
 from adapters.hl7.grouping import OrderGroup, group_orders
@@ -32,12 +33,14 @@ from mapping.report import (
     LabReport,
     Observation,
     ObservationStatus,
+    ParentResult,
     Patient,
     ReportStatus,
     Specimen,
 )
 
 _RESULT_TYPES: Final = ("ORU", "OUL")
+_DOCUMENT: Final = "MDM"
 _CONTROL: Final = re.compile("[\0-\x08\x0c\x0e-\x1b\x1d-\x1f\x7f]")
 # Control runs: SPM-11, HL7 table 0369 (blind, calibrator, electronic QC, proficiency, QC …).
 _CONTROL_SPECIMENS: Final = frozenset({"B", "C", "E", "F", "O", "Q", "V"})
@@ -45,6 +48,7 @@ _CONTROL_SPECIMENS: Final = frozenset({"B", "C", "E", "F", "O", "Q", "V"})
 # lines under them are a correction; anything else is for a person to look at.
 _WRONG: Final = frozenset({"W", "D"})
 _RESULT_FIELDS: Final = range(2, 9)
+_NO_PARENT: Final = ParentResult()
 
 
 def message_kind(header: Segment) -> str:
@@ -68,9 +72,7 @@ class ResultMessageReader:
         self._told: set[Segment] = set()
         if self._refused:
             self._unusable |= {each.place() for each in self._refused if each.name == "OBX"}
-        self._observations = ObservationReader(
-            message, findings, status_in_obx_11=profile.hl7.status_from_obx_11
-        )
+        self._observations = ObservationReader(message, findings, profile.hl7)
         self._patients: dict[int, Patient] = {}
 
     def read(self) -> tuple[list[LabReport], bool]:
@@ -106,6 +108,8 @@ class ResultMessageReader:
                 self._leave_out(group.spm, 11)
             else:
                 reports.append(self._read_group(group))
+        if header.text(9).strip().upper() == _DOCUMENT:
+            reports = with_document(self._message, reports, self._findings)
         for segment in self._message.refused_lines:
             if segment not in self._told:
                 self._report("hl7-text-left-out", segment.place(), severity=Severity.ERROR)
@@ -118,6 +122,8 @@ class ResultMessageReader:
     def _holds_results(self) -> bool:
         kind = self._header.text(9).strip().upper()
         if kind[:3] in _RESULT_TYPES:
+            return True
+        if kind == _DOCUMENT and self._header.text(9, 2).strip().upper() in EVENTS:
             return True
         if kind or self._message.first("OBX") is None or self._message.first("OBR") is None:
             return False
@@ -154,6 +160,7 @@ class ResultMessageReader:
         declared, inherited = self._statuses(obr)
         self._observations.report_place = place
         self._observations.is_collected = specimen.collected_at is not None
+        attachments = self._observations.attachments = []
         observations = self._read_lines(group, inherited, patient.sex)
         if obr is not None and not observations and declared is not ReportStatus.CANCELLED:
             self._report("hl7-no-observation", obr.place())
@@ -178,6 +185,8 @@ class ResultMessageReader:
             ),
             notes=(*person.notes, *group.notes),
             place=place,
+            attachments=tuple(attachments),
+            parent=self._parent(obr),
         )
 
     def _read_lines(
@@ -214,6 +223,22 @@ class ResultMessageReader:
         status = status_of_observations([item.status for item in observations])
         wrong = obr is not None and obr.text(25).strip().upper() in _WRONG
         return ReportStatus.CANCELLED if wrong and status is ReportStatus.FINAL else status
+
+    def _parent(self, obr: Segment | None) -> ParentResult | None:
+        """OBR-26 and OBR-29 (sections 7.4.1.26, 7.4.1.29): the culture to a susceptibility."""
+        if obr is None or not (obr.raw(26) or obr.raw(29)):
+            return None
+        message = self._message
+        # The line's code is a coded element one level down: its parts are subcomponents.
+        code, name, system = (obr.text(26, 1, at).strip() for at in (1, 2, 3))
+        found = ParentResult(
+            placer_order_number=obr.text(29, 1).strip(),
+            filler_order_number=obr.text(29, 2).strip(),
+            codings=(Coding(code, name, system),) if code or name else (),
+            sub_id=obr.text(26, 2).strip(),
+            value=message.part(obr.raw(26), 3).strip(),
+        )
+        return found if found != _NO_PARENT else None
 
     def _codings(self, segment: Segment | None, number: int) -> tuple[Coding, ...]:
         if segment is None:

@@ -185,6 +185,13 @@ def _source(entry: Values) -> SourceSettings:
             clinic_code=hl7["clinic_code"],
             lab_code=hl7["lab_code"],
             status_from_obx_11=hl7["status_from_obx_11"],
+            item_in_obx_4=hl7["item_in_obx_4"],
+            card_at=hl7["card_at"],
+            visit_type=hl7["visit_type"],
+            visit_serial=hl7["visit_serial"],
+            makeup_code=hl7["makeup_code"],
+            visit_identifier=hl7["visit_identifier"],
+            dispensing_code=hl7["dispensing_code"],
         ),
         csv=CsvLayout(csv["columns"], csv["encoding"], csv["delimiter"]),
     )

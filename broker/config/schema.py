@@ -276,6 +276,30 @@ _SOURCE = Section(
                     True,
                     "False where OBX-11 holds a 0/1 flag of the laboratory instead of a status.",
                 ),
+                Key(
+                    "item_in_obx_4",
+                    Kind.BOOLEAN,
+                    False,
+                    "True where OBX-4 holds the item's name, or its code instead of an empty "
+                    "OBX-3.",
+                ),
+                Key(
+                    "card_at",
+                    Kind.TEXTS,
+                    (),
+                    "Order and visit messages: places of the card time (h5) with seconds, tried "
+                    "first; as the next five, usually in a Z-segment.",
+                ),
+                Key("visit_type", Kind.TEXTS, (), "Places of the visit type (h6)."),
+                Key("visit_serial", Kind.TEXTS, (), "Places of the visit serial (h7)."),
+                Key("makeup_code", Kind.TEXTS, (), "Places of the make-up code (h8)."),
+                Key("visit_identifier", Kind.TEXTS, (), "Places of the visit identifier (h28)."),
+                Key(
+                    "dispensing_code",
+                    Kind.TEXTS,
+                    (),
+                    "Places of the dispensing code (h26) of an order.",
+                ),
             ),
         ),
         Section(
