@@ -25,7 +25,7 @@ from mapping.record import UploadRecord
 from mapping.report import LabReport, ObservationStatus, ReportStatus
 from mapping.report_place import places_within
 from mapping.roc_fields import written_moment
-from mapping.rules import RuleContext, check_record
+from mapping.rules import NO_LISTS, ImportedLists, check_record
 from mapping.visit import Visit
 
 VisitLookup = Callable[[str, str], Sequence[tuple[int, Visit]]]
@@ -68,7 +68,12 @@ class Drafting:
     agreements: tuple[Agreement, ...]
     uploaders: frozenset[str]
     """Institution codes that this broker holds a credential for."""
-    institutions: frozenset[str] | None = None
+    lists: ImportedLists = NO_LISTS
+
+    @property
+    def institutions(self) -> frozenset[str] | None:
+        """The list of contracted institutions, where it was imported."""
+        return self.lists.institutions
 
     def drafts(
         self,
@@ -198,7 +203,7 @@ class Drafting:
             return held(reason, *findings, visit_id=visit_id)
         findings += conversion.findings + stricter_findings(
             converted,
-            check_record(converted, RuleContext(today=today, institutions=self.institutions)),
+            check_record(converted, self.lists.context(today)),
         )
         blocked = any(finding.severity is Severity.ERROR for finding in findings)
         started_at = clock_start(converted, received_at)

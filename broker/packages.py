@@ -34,7 +34,13 @@ from mapping.moment import TAIPEI
 from mapping.package_file import verify_package, write_package
 from mapping.package_name import package_stem
 from mapping.record import UploadRecord
-from mapping.rules import RuleContext, check_package, check_record
+from mapping.rules import (
+    NO_LISTS,
+    ImportedLists,
+    RuleContext,
+    check_package,
+    check_record,
+)
 from mapping.upload_errors import PackageDiffers, UnwritableRecord
 from mapping.upload_xml import ENVELOPE_BYTES, LARGEST_FILE, record_bytes
 
@@ -56,6 +62,7 @@ class Sealer:
         clock: Callable[[], datetime],
         max_records: int,
         max_bytes: int = LARGEST_FILE,
+        lists: ImportedLists = NO_LISTS,
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -63,6 +70,7 @@ class Sealer:
         self._clock = clock
         self._max_records = max_records
         self._max_bytes = max_bytes
+        self._lists = lists
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def seal(self, institution_code: str) -> int | None:
@@ -96,7 +104,9 @@ class Sealer:
                 for record in load_records(connection, wanted):
                     yield stamp_upload_time(record, now)
 
-            refused, fitting = last_gate(stamped(ids), stem, upload_on, self._max_bytes)
+            refused, fitting = last_gate(
+                stamped(ids), stem, upload_on, self._max_bytes, self._lists
+            )
             ids = ids[:fitting]
             held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
             sealed = [each for index, each in enumerate(ids, start=1) if index not in refused]
@@ -117,12 +127,16 @@ class Sealer:
 
 
 def last_gate(
-    records: Iterator[UploadRecord], stem: str, upload_on: date, max_bytes: int
+    records: Iterator[UploadRecord],
+    stem: str,
+    upload_on: date,
+    max_bytes: int,
+    lists: ImportedLists = NO_LISTS,
 ) -> tuple[dict[int, list[Finding]], int]:
     """What must not leave after all, by its number in the package: the rules as of the upload
     date, and what only shows when the records lie side by side (codes 22 and 25). And how many
     of the records, from the first, fit into ``max_bytes``."""
-    context = RuleContext(today=upload_on, upload_on=upload_on, sealed=True)
+    context = lists.context(upload_on, upload_on, sealed=True)
     refused: dict[int, list[Finding]] = {}
     fitting = 0
 

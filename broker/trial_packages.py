@@ -22,6 +22,7 @@ from mapping.merge import merge_order, withdrawn_numbers
 from mapping.moment import TAIPEI
 from mapping.package_name import LAST_SERIAL, PackageName, package_stem, parse_stem
 from mapping.record import UploadRecord, correction_key
+from mapping.rules import NO_LISTS, ImportedLists
 from mapping.visit import Visit
 
 
@@ -103,6 +104,7 @@ def seal_into(
     now: datetime,
     max_records: int,
     max_bytes: int,
+    lists: ImportedLists = NO_LISTS,
 ) -> tuple[list[TrialPackage], list[HeldResult]]:
     """Seal what is ready into ``folder``, by uploader, earliest due first.
 
@@ -121,7 +123,7 @@ def seal_into(
         waiting.sort(key=lambda result: result.draft.due_at or now)
         while waiting:
             part = waiting[:max_records]
-            package, refused, taken = _seal(folder, institution_code, part, now, max_bytes)
+            package, refused, taken = _seal(folder, institution_code, part, now, max_bytes, lists)
             packages += [package] if package else []
             held += refused
             del waiting[:taken]
@@ -129,13 +131,18 @@ def seal_into(
 
 
 def _seal(
-    folder: Path, institution_code: str, part: list[TrialResult], now: datetime, max_bytes: int
+    folder: Path,
+    institution_code: str,
+    part: list[TrialResult],
+    now: datetime,
+    max_bytes: int,
+    lists: ImportedLists,
 ) -> tuple[TrialPackage | None, list[HeldResult], int]:
     upload_on = now.astimezone(TAIPEI).date()
     path = _reserved(folder, institution_code, upload_on)
     stem = path.stem
     try:
-        refused, taken = last_gate(_stamped(part, now=now), stem, upload_on, max_bytes)
+        refused, taken = last_gate(_stamped(part, now=now), stem, upload_on, max_bytes, lists)
         left_out = [(part[index - 1], tuple(found)) for index, found in refused.items()]
         sealed = [each for index, each in enumerate(part[:taken], 1) if index not in refused]
         digest, unwritable = write_writable(path, stem, sealed, partial(_stamped, now=now))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.ports.intake import Media
+from broker.bootstrap.lists import required_lists
 from broker.bootstrap.readers import READERS
 from broker.cli.check_json import check_as_json, finding_as_json, summary_as_json
 from broker.cli.check_text import check_as_text
@@ -22,6 +23,7 @@ from broker.config import load_settings
 from mapping.errors import Language
 from mapping.finding import Finding
 from mapping.profile import Agreement, SourceProfile
+from mapping.rules import NO_LISTS
 from mapping.visit import Visit
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--recursive", action="store_true", help="go into folders")
     parser.add_argument("--strict", action="store_true", help="also check HL7 v2 conformance")
     parser.add_argument("--visits", type=Path, help="IC-card upload file with the visits")
-    parser.add_argument("--config", type=Path, help="settings file: agreements and code tables")
+    parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
 
 
@@ -92,13 +94,15 @@ def _count(text: str) -> int:
 def _context(arguments: argparse.Namespace) -> PreviewContext:
     profile, agreements = SourceProfile(source_id="check"), tuple[Agreement, ...]()
     visits: tuple[Visit, ...] = ()
+    lists = NO_LISTS
     if arguments.config is not None:
         settings = load_settings(arguments.config, os.environ)
         profile, agreements = source_profile(settings, arguments.source), settings.agreements
+        lists = required_lists(settings.lists).lists
     if arguments.visits is not None:
         raw = read_file(str(arguments.visits))
         visits = READERS[Media.IC_CARD_XML](raw, profile).visits
-    return PreviewContext(profile, agreements, visits)
+    return PreviewContext(profile, agreements, visits, lists=lists)
 
 
 def _expanded(names: list[str], recursive: bool) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,11 @@ from mapping.errors import LabbrokerError, Language
 from mapping.finding import Finding, Severity
 
 _MOST_HELD = 50
+_LISTS = {
+    "claims": ("claim list", "申報清單"),
+    "institutions": ("institution list", "醫事機構清單"),
+    "order-codes": ("fee schedule", "支付標準清單"),
+}
 _REASONS = {
     "unmapped": ("no order code", "未對應醫令代碼"),
     "unmatched": ("no visit", "未配對就醫"),
@@ -29,7 +34,8 @@ _REASONS = {
 @dataclass(slots=True)
 class ConversionReport:
     """``notes`` are findings about parts of files, ``unreadable`` whole files, with the place in
-    our code where the fault is ours."""
+    our code where the fault is ours; ``unchecked`` are checks that need a list which is not
+    there."""
 
     folder: Path
     visits: int = 0
@@ -37,6 +43,7 @@ class ConversionReport:
     held: list[HeldResult] = field(default_factory=list)
     notes: list[tuple[str, Finding]] = field(default_factory=list)
     unreadable: list[tuple[str, LabbrokerError, str]] = field(default_factory=list)
+    unchecked: tuple[Finding, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -73,6 +80,7 @@ def report_as_json(report: ConversionReport, language: Language) -> str:
             }
             for file, error, place in report.unreadable
         ],
+        "unchecked": [finding.value for finding in report.unchecked],
         "sent": False,
     }
     return json.dumps(plain, ensure_ascii=False) + "\n"
@@ -110,7 +118,26 @@ def _lines(report: ConversionReport, language: Language) -> Iterator[str]:
     for file, error, place in report.unreadable:
         yield f"{file}: {error.sentence(language)}" + (f" ({place})" if place else "")
         yield from _remedy(error.remedy(language))
+    if report.unchecked:
+        yield not_checked_here(report.unchecked, language)
     yield "尚未上傳任何資料。" if zh else "Nothing was sent."
+
+
+def not_checked_here(unchecked: Iterable[Finding], language: Language) -> str:
+    """One line: ``Not checked here: 26, 31 (no claims), 28 (no institutions)``."""
+    zh = language == "zh"
+    codes: dict[str, list[str]] = {}
+    for finding in unchecked:
+        codes.setdefault(dict(finding.parameters)["list"], []).append(finding.value)
+    parts = (
+        f"{'、'.join(known)}（無{_LISTS[name][1]}）"
+        if zh
+        else f"{', '.join(known)} (no {_LISTS[name][0]})"
+        for name, known in codes.items()
+    )
+    if zh:
+        return f"未檢核代碼：{'；'.join(parts)}。可於設定檔 [lists] 指定清單。"
+    return f"Not checked here: {', '.join(parts)}. [lists] in the settings names such lists."
 
 
 def _held(held: HeldResult, language: Language) -> Iterator[str]:

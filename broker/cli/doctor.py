@@ -7,10 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters.card.software_key import SoftwareKey
+from broker.bootstrap.lists import load_lists
 from broker.cli.machine_checks import (
     check_card_parts,
     check_clock,
@@ -26,9 +28,11 @@ from broker.cli.setup_checks import (
     check_channel,
     check_folders,
     check_institutions,
+    check_lists,
 )
 from broker.config import load_settings
 from mapping.errors import LabbrokerError, Language
+from mapping.moment import TAIPEI
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
@@ -93,4 +97,5 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     yield from check_folders(settings)
     yield from check_agreements(settings)
     yield from check_institutions(settings, environ, SoftwareKey.load)
+    yield from check_lists(load_lists(settings.lists), datetime.now(TAIPEI).date())
     yield check_channel(settings, online)

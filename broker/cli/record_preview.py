@@ -20,7 +20,7 @@ from mapping.moment import TAIPEI
 from mapping.profile import Agreement, Commission, Route, SourceProfile
 from mapping.record import Fields, UploadRecord
 from mapping.report import LabReport, ReportStatus
-from mapping.rules import RuleContext, check_record
+from mapping.rules import NO_LISTS, ImportedLists, check_record
 from mapping.visit import Order, Visit
 
 _FROM_VISIT = ("visit.", "order.", "assumed:visit.", "assumed:order.")
@@ -37,6 +37,7 @@ class PreviewContext:
     agreements: Sequence[Agreement] = ()
     visits: Sequence[Visit] = ()
     today: date = field(default_factory=lambda: datetime.now(TAIPEI).date())
+    lists: ImportedLists = NO_LISTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _preview(
         tuple(_known(row, missing, needs) for row in conversion.record.rows),
     )
     needs["h16"] = "sealing"
-    rules = RuleContext(today=context.today)
+    rules = context.lists.context(context.today)
     findings += (each for each in conversion.findings if each.field not in needs)
     findings += (each for each in check_record(record, rules) if each.field not in needs)
     return RecordPreview(report.place, order.order_code, record, needs), findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from adapters.ports.credential import Credential
+from broker.bootstrap.lists import LoadedLists
+from broker.cli.convert_report import not_checked_here
 from broker.cli.outcome import Outcome, fail, failed_by, ok, warn
 from broker.config import Settings
 from broker.config.settings import InstitutionSettings
+from mapping.claim import count_by_month
 from mapping.errors import LabbrokerError
 from mapping.profile import Route
+from mapping.rules import unchecked_codes
 
 _EXPIRY_WARNING = timedelta(days=30)
 _CONNECT_SECONDS = 2.0
@@ -90,6 +94,30 @@ def check_agreements(settings: Settings) -> Iterator[Outcome]:
                     "請新增該 [[institution]]，或更正約定的 route。",
                 ),
             )
+
+
+def check_lists(loaded: LoadedLists, today: date) -> Iterator[Outcome]:
+    """Each list that the settings name can be read; what is not checked without the others."""
+    for problem in loaded.problems:
+        yield failed_by("lists", problem)
+    unchecked = unchecked_codes(loaded.lists.context(today))
+    if unchecked:
+        yield warn(
+            "lists",
+            (not_checked_here(unchecked, "en"), not_checked_here(unchecked, "zh")),
+            (
+                "Name the files under [lists] in the settings.",
+                "請於設定檔 [lists] 指定檔案。",
+            ),
+        )
+    institutions, codes = loaded.lists.institutions, loaded.lists.order_codes
+    if institutions is not None:
+        count = len(institutions)
+        yield ok("list institutions", (f"{count:,} institutions.", f"{count:,} 家機構。"))
+    if codes is not None:
+        yield ok("list order codes", (f"{len(codes):,} codes.", f"{len(codes):,} 項。"))
+    for (institution_code, month), count in sorted(count_by_month(loaded.claim_lines).items()):
+        yield ok(f"claim {institution_code} {month}", (f"{count:,} lines.", f"{count:,} 筆醫令。"))
 
 
 def check_channel(settings: Settings, online: bool) -> Outcome:

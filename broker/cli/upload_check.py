@@ -18,6 +18,9 @@ from mapping.package_file import read_package
 from mapping.package_name import parse_stem
 from mapping.record import UploadRecord, plain_values
 from mapping.rules import (
+    NO_LISTS,
+    ClaimedMonths,
+    ImportedLists,
     RuleContext,
     check_record,
     package_findings,
@@ -46,7 +49,13 @@ class UploadResult(Protocol):
         """Take records in their order."""
 
 
-def check_upload(stream: BinaryIO, media: Media, today: date, result: UploadResult) -> None:
+def check_upload(
+    stream: BinaryIO,
+    media: Media,
+    today: date,
+    result: UploadResult,
+    lists: ImportedLists = NO_LISTS,
+) -> None:
     """Read ``stream`` once and give ``result`` every record and finding, in the order of the
     file. Raises the errors of ``mapping.upload_errors``, possibly after some of them."""
     stem = PurePath(result.file).stem
@@ -62,16 +71,20 @@ def check_upload(stream: BinaryIO, media: Media, today: date, result: UploadResu
     if not first:
         result.add_findings([Finding("nhi-file-empty", place="patient")])
         return
-    context = RuleContext(today=today, sealed=True)
-    told = _told(chain(first, records), context, result)
+    context = lists.context(today, sealed=True)
+    claimed = ClaimedMonths()
+    told = _told(chain(first, records), context, claimed, result)
     result.add_findings(package_findings(told, _package_stem(stem, first[0]), context))
     if result.message == _MIXED:
         result.add_findings([Finding("nhi-mixed-layout", place="patient")])
-    result.add_findings(unchecked_codes(context))
+    result.add_findings(unchecked_codes(context, claimed.seen))
 
 
 def _told(
-    records: Iterator[UploadRecord], context: RuleContext, result: UploadResult
+    records: Iterator[UploadRecord],
+    context: RuleContext,
+    claimed: ClaimedMonths,
+    result: UploadResult,
 ) -> Iterator[UploadRecord]:
     """The records, each checked by itself on its way through."""
     message, keeps, number, kept = "", result.keeps_records, 0, 0
@@ -84,6 +97,8 @@ def _told(
                 code = record.value("h18" if layout is Variant.MONTHLY else "h15")
                 result.add_records([RecordPreview(f"hdata[{number}]", code, record)])
                 kept, keeps = number, result.keeps_records
+            if context.claims is not None:
+                claimed.add(record)
             findings = check_record(record, context)
             if findings:
                 result.add_findings(_placed(finding, number) for finding in findings)

@@ -1,15 +1,17 @@
 """The checks before upload, each named by the NHI code that it prevents."""
 
-from mapping.rules.claims import ClaimedOrder, ClaimList, ClaimLists
+from mapping.rules.claims import ClaimedMonths, ClaimedOrder, ClaimList, ClaimLists
 from mapping.rules.context import RuleContext, Validity
-from mapping.rules.lists import ImportedLists
+from mapping.rules.lists import NO_LISTS, ImportedLists
 from mapping.rules.package import check_package, package_findings
 from mapping.rules.record import check_record
 from mapping.rules.unchecked import unchecked_codes
 
 __all__ = [
+    "NO_LISTS",
     "ClaimList",
     "ClaimLists",
+    "ClaimedMonths",
     "ClaimedOrder",
     "ImportedLists",
     "RuleContext",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from mapping.finding import Finding
+from mapping.record import UploadRecord, plain_values
 
 ClaimedOrder: TypeAlias = tuple[str, str, str]
 """National id (h9), order code (h15), day of the visit or admission (h11 or h13)."""
@@ -57,7 +58,7 @@ def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Findin
     """
     known = claims.of(header.get("h2", ""))
     day = header.get("h11") or header.get("h13") or ""
-    if known is None or not known.months.issuperset((day[:5], header.get("h4") or day[:5])):
+    if known is None or not known.months.issuperset(_months_of(header)):
         return
     starts = known.orders.get((header.get("h9", ""), header.get("h15", ""), day))
     operated = header.get("h20", "")
@@ -73,3 +74,22 @@ def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Findin
     ):
         parameters = (("starts", ", ".join(sorted(minutes))),)
         yield Finding("31", "h20", "hdata", operated, parameters=parameters)
+
+
+class ClaimedMonths:
+    """Which institutions and months the records of a file ask a claim about."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+
+    def add(self, record: UploadRecord) -> None:
+        """Take note of a daily or monthly record."""
+        header = plain_values(record.header)
+        institution_code = header.get("h2", "")
+        self.seen.update((institution_code, month) for month in _months_of(header))
+
+
+def _months_of(header: Mapping[str, str]) -> tuple[str, str]:
+    """The months of visit and of execution or fee, both in h4."""
+    visited = (header.get("h11") or header.get("h13") or "")[:5]
+    return visited, header.get("h4") or visited

@@ -30,3 +30,6 @@ class ImportedLists:
             order_codes=self.order_codes,
             claims=self.claims,
         )
+
+
+NO_LISTS = ImportedLists()

@@ -1,0 +1,123 @@
+"""The lists that the settings name, read from their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from adapters.folder.formats.claim_list import read_claim_list
+from adapters.folder.formats.code_list import read_institution_list, read_order_code_list
+from broker.config.settings import ListSettings
+from mapping.claim import ClaimLine, claim_lists
+from mapping.errors import LabbrokerError, UnreadablePayload
+from mapping.rules import ImportedLists
+
+T = TypeVar("T")
+
+LARGEST_LIST = 64 * 1024 * 1024
+
+
+class ListFileUnreadable(LabbrokerError):
+    """``why_en`` and ``why_zh`` are sentences of ours; no cell of the list is in them."""
+
+    code = "list-file-unreadable"
+    en = ("The list {file} cannot be used: {why_en}", "{remedy_en}")
+    zh = ("清單 {file} 無法使用：{why_zh}", "{remedy_zh}")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedLists:
+    """What could be read; ``problems`` names the files that could not, whose lists are missing
+    then: a claim with a hole would make good records look as if they were not claimed."""
+
+    lists: ImportedLists
+    claim_lines: tuple[ClaimLine, ...] = ()
+    problems: tuple[ListFileUnreadable, ...] = ()
+
+
+def load_lists(settings: ListSettings) -> LoadedLists:
+    """Read all lists of ``settings``. Never raises for what is in a file."""
+    problems: list[ListFileUnreadable] = []
+    institutions = _load(settings.institutions, read_institution_list, problems)
+    order_codes = _load(settings.order_codes, read_order_code_list, problems)
+    claims: list[ClaimLine] | None = None
+    if settings.claims is not None:
+        parts = [
+            _load(path, read_claim_list, problems) for path in _files(settings.claims, problems)
+        ]
+        claims = [line for part in parts for line in part or ()]
+        if not parts or None in parts:
+            claims = None
+    lists = ImportedLists(
+        institutions=institutions,
+        order_codes=order_codes,
+        claims=claim_lists(claims) if claims is not None else None,
+    )
+    return LoadedLists(lists, tuple(claims or ()), tuple(problems))
+
+
+def required_lists(settings: ListSettings) -> LoadedLists:
+    """Like :func:`load_lists`, for a person at the command line: raises the first problem."""
+    loaded = load_lists(settings)
+    for problem in loaded.problems:
+        raise problem
+    return loaded
+
+
+def _files(path: Path, problems: list[ListFileUnreadable]) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        problems.append(_system_problem(path, error))
+        return []
+    return [
+        entry
+        for entry in entries
+        if entry.suffix.lower() in (".xml", ".csv", ".txt") and entry.is_file()
+    ]
+
+
+def _load(
+    path: Path | None, read: Callable[[bytes], T], problems: list[ListFileUnreadable]
+) -> T | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_LIST + 1)
+        if len(raw) > LARGEST_LIST:
+            problems.append(_problem(path, "it is larger than 64 MiB.", "超過 64 MiB。"))
+            return None
+        return read(raw)
+    except OSError as error:
+        problems.append(_system_problem(path, error))
+    except UnreadablePayload as error:
+        problems.append(
+            ListFileUnreadable(
+                file=path,
+                why_en=error.sentence("en"),
+                why_zh=error.sentence("zh"),
+                remedy_en=error.remedy("en"),
+                remedy_zh=error.remedy("zh"),
+            )
+        )
+    return None
+
+
+def _system_problem(path: Path, error: OSError) -> ListFileUnreadable:
+    reason = error.strerror or type(error).__name__
+    return _problem(path, f"{reason}.", f"{reason}。")
+
+
+def _problem(path: Path, why_en: str, why_zh: str) -> ListFileUnreadable:
+    return ListFileUnreadable(
+        file=path,
+        why_en=why_en,
+        why_zh=why_zh,
+        remedy_en="Correct the path under [lists] in the settings, or put the file there.",
+        remedy_zh="請更正設定檔 [lists] 的路徑，或將檔案放置於該處。",
+    )
