@@ -30,26 +30,35 @@ Fields: TypeAlias = Mapping[str, Field]
 class PlacedFields(Mapping[str, Field]):
     """Fields that were all read at one place: plain values, each a :class:`Field` when asked for.
 
-    ``plain`` maps tag to value, without empty ones; whoever reads a whole file needs no more.
+    ``tags`` and ``texts`` go together, none empty; whoever reads a whole file needs no more.
     """
 
-    __slots__ = ("_place", "plain")
+    __slots__ = ("_place", "_plain", "tags", "texts")
 
-    def __init__(self, plain: dict[str, str], place: str) -> None:
-        self.plain = plain
+    def __init__(self, tags: tuple[str, ...], texts: tuple[str, ...], place: str) -> None:
+        self.tags = tags
+        self.texts = texts
         self._place = place
+        self._plain: dict[str, str] | None = None
+
+    @property
+    def plain(self) -> dict[str, str]:
+        """The values by tag; the caller must not change the answer."""
+        if self._plain is None:
+            self._plain = dict(zip(self.tags, self.texts, strict=True))
+        return self._plain
 
     def __getitem__(self, tag: str) -> Field:
         return Field(self.plain[tag], self._place)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.plain)
+        return iter(self.tags)
 
     def __len__(self) -> int:
-        return len(self.plain)
+        return len(self.tags)
 
     def __contains__(self, tag: object) -> bool:
-        return tag in self.plain
+        return tag in self.tags
 
 
 def plain_values(fields: Fields) -> dict[str, str]:

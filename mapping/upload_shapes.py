@@ -38,37 +38,43 @@ class RecordShapes:
         """The record of ``block``, all before its ``</hdata>``, or ``None`` when the block is
         not plainly one record."""
         head, *rest = block.split(_ROW_START)
-        header = self._header.read(head)
+        place = f"hdata[{number}]"
+        header = self._header.read(head, place)
         if header is None:
             return None
-        place = f"hdata[{number}]"
         rows = []
         for index, text in enumerate(rest, start=1):
-            row = self._row.read(text)
+            row = self._row.read(text, f"{place}/rdata[{index}]")
             if row is None:
                 return None
-            rows.append(PlacedFields(row, f"{place}/rdata[{index}]"))
-        return UploadRecord(PlacedFields(header, place), tuple(rows))
+            rows.append(row)
+        return UploadRecord(header, tuple(rows))
 
 
 class _LevelShapes:
-    """The shapes of one level; the one that matched last is tried first."""
+    """The shapes of one level; of those with as many signs ``<`` the one that matched last is
+    tried first."""
 
     def __init__(self, start: str, end: str, opened: int) -> None:
         self._start, self._end, self._opened = start, end, opened
-        self._recent: list[tuple[tuple[str, ...], _Match]] = []
+        self._recent: dict[int, list[tuple[tuple[str, ...], _Match]]] = {}
         self._known: dict[tuple[str, ...], _Match | None] = {}
 
-    def read(self, text: str) -> dict[str, str] | None:
-        for index, (tags, match) in enumerate(self._recent):
-            found = match(text)
-            if found is not None:
-                if index:
-                    self._recent.insert(0, self._recent.pop(index))
-                return _values(tags, found.groups())
-        return self._read_other(text)
+    def read(self, text: str, place: str) -> PlacedFields | None:
+        recent = self._recent.get(text.count("<"))
+        if recent is not None:
+            for tags, match in recent:
+                found = match(text)
+                if found is not None:
+                    if recent[0][0] is not tags:
+                        recent.insert(0, recent.pop(recent.index((tags, match))))
+                    values = found.groups()
+                    if "" in values:
+                        return _without_empty(tags, values, place)
+                    return PlacedFields(tags, values, place)
+        return self._read_other(text, place)
 
-    def _read_other(self, text: str) -> dict[str, str] | None:
+    def _read_other(self, text: str, place: str) -> PlacedFields | None:
         tags = tuple(_TAG.findall(text))[self._opened :]
         match = self._known.get(tags)
         if match is None:
@@ -78,8 +84,10 @@ class _LevelShapes:
         found = match(text) if match is not None else None
         if match is None or found is None:
             return None
-        self._recent = [(tags, match), *self._recent[: _MOST_RECENT - 1]]
-        return _values(tags, found.groups())
+        recent = self._recent.setdefault(text.count("<"), [])
+        recent.insert(0, (tags, match))
+        del recent[_MOST_RECENT:]
+        return _without_empty(tags, found.groups(), place)
 
     def _compiled(self, tags: tuple[str, ...]) -> _Match | None:
         if len(set(tags)) < len(tags) or not _STRUCTURE.isdisjoint(tags):
@@ -90,7 +98,8 @@ class _LevelShapes:
         return re.compile(self._start + "".join(fields) + self._end).fullmatch
 
 
-def _values(tags: tuple[str, ...], values: tuple[str, ...]) -> dict[str, str]:
+def _without_empty(tags: tuple[str, ...], values: tuple[str, ...], place: str) -> PlacedFields:
     if "" in values:
-        return {tag: value for tag, value in zip(tags, values, strict=False) if value}
-    return dict(zip(tags, values, strict=False))
+        tags = tuple(tag for tag, value in zip(tags, values, strict=True) if value)
+        values = tuple(filter(None, values))
+    return PlacedFields(tags, values, place)

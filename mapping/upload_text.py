@@ -38,29 +38,42 @@ def decoded_text(
     if on_encoding is not None:
         on_encoding(name)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    offset, tail, held_return = start, "", ""
+    offset, tail, held_return = start, "", b""
     chunk = chunk[start:]
     while True:
         final = not chunk
-        held = len(decoder.getstate()[0])
-        try:
-            text = decoder.decode(chunk, final)
-        except UnicodeDecodeError as error:
-            raise UndecodableText(encoding=name, offset=offset - held + error.start) from None
-        offset += len(chunk)
-        if offset > largest:
+        if offset + len(chunk) > largest:
             raise UploadTooLarge(limit=largest, unit="bytes", place="/")
+        begun = decoder.getstate()[0]
+        whole = held_return + chunk
+        held_return = b"\r" if whole[-1:] == b"\r" and not final else b""
+        # Neither byte is ever part of another character, in Big5 as in UTF-8.
+        lines = (whole[:-1] if held_return else whole).replace(b"\r\n", b"\n")
+        try:
+            text = decoder.decode(lines, final)
+        except UnicodeDecodeError:
+            place = offset - (len(whole) - len(chunk)) - len(begun)
+            at = place + _undecodable(encoding, begun + whole, final)
+            raise UndecodableText(encoding=name, offset=at) from None
+        offset += len(chunk)
         # The sign is rare: looking for it alone spares the file a second pass.
         if ("!" in tail or "!" in text or tail[-1:] == "<") and _DOCTYPE in (tail + text).upper():
             raise ForbiddenDoctype()
-        if text or held_return:
+        if text:
             tail = (tail + text)[1 - len(_DOCTYPE) :]
-            text = held_return + text
-            held_return = "\r" if text[-1] == "\r" and not final else ""
-            yield (text[:-1] if held_return else text).replace("\r\n", "\n")
+            yield text
         if final:
             return
         chunk = stream.read(_CHUNK)
+
+
+def _undecodable(encoding: str, piece: bytes, final: bool) -> int:
+    """Where in ``piece``, with its line ends as they were, the first byte without meaning is."""
+    try:
+        codecs.getincrementaldecoder(encoding)("strict").decode(piece, final)
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(piece)
 
 
 def _encoding(head: bytes) -> tuple[str, int]:

@@ -132,8 +132,9 @@ def _record(element: etree._Element, number: int) -> UploadRecord:
             raise UnexpectedStructure(expected="elements", place=row_place)
         for leaf in child:
             _add_leaf(row, leaf, row_place)
-        rows.append(PlacedFields(row, row_place))
-    return UploadRecord(PlacedFields(header, place), tuple(rows))
+        rows.append(PlacedFields(tuple(row), tuple(row.values()), row_place))
+    fields = PlacedFields(tuple(header), tuple(header.values()), place)
+    return UploadRecord(fields, tuple(rows))
 
 
 def _add_leaf(values: dict[str, str], leaf: etree._Element, place: str) -> None:

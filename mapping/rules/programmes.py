@@ -10,6 +10,7 @@ from mapping.catalogue.programmes import (
     ProgrammeItem,
     closed_numbers,
     companions,
+    has_programme,
     programme_item,
 )
 from mapping.finding import Finding, Severity
@@ -57,6 +58,16 @@ def programme_findings(order_code: str, row: Mapping[str, str], place: str) -> I
         and _POSITIVITY_OF_WORD.get(value, judged) != judged
     ):
         yield Finding("positivity-differs", "r4-1", place, judged, Severity.WARNING)
+
+
+def is_of_programme(order_code: str, rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether any of the checks of this module looks at values of these rows."""
+    if not has_programme(order_code):
+        return False
+    if companions(order_code) or closed_numbers(order_code):
+        return True
+    numbers = (row.get("r1", "").lstrip("0") for row in rows)
+    return any(programme_item(order_code, number) is not None for number in numbers)
 
 
 def companion_findings(order_code: str, rows: Sequence[Mapping[str, str]]) -> Iterator[Finding]:

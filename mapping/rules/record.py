@@ -13,12 +13,13 @@ from mapping.monthly import in_daily_tags, monthly_tag, variant_of_values
 from mapping.record import PlacedFields, UploadRecord, plain_values
 from mapping.rocdate import is_roc_date, roc_date
 from mapping.rules.claims import claim_findings
+from mapping.rules.clean_records import CleanRecords
 from mapping.rules.context import RuleContext
 from mapping.rules.implants import implant_findings
 from mapping.rules.monthly import claim_key_findings
 from mapping.rules.order import ItemRule, item_findings, item_rules, order_findings
 from mapping.rules.plan import FieldPlan, plan_for
-from mapping.rules.programmes import companion_findings, programme_findings
+from mapping.rules.programmes import companion_findings, is_of_programme, programme_findings
 from mapping.rules.report_template import template_findings
 from mapping.rules.visit import visit_findings
 
@@ -27,6 +28,7 @@ _PAST_IN_HEADER = ("h5", "h10", "h11", "h20", "h21")
 _PAST_IN_MONTHLY_HEADER = ("h6", "h10", "h11", "h23", "h24")
 _PAST_IN_ROW = ("r10", "r14")
 _roc_date = lru_cache(maxsize=64)(roc_date)
+_known: tuple[RuleContext | None, CleanRecords | None] = (None, None)
 
 
 def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, ...]:
@@ -37,6 +39,9 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     ``place`` is ``hdata`` or ``rdata[n]``, n from 1. A field with an empty value counts as absent.
     Never raises for bad values.
     """
+    clean = _clean_records(context)
+    if clean is not None and clean.knows(record):
+        return ()
     findings: list[Finding] = []
     header = plain_values(record.header)
     rows = [plain_values(fields) for fields in record.rows]
@@ -77,7 +82,23 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     _check_rows(rows, plan.row, is_read, header.get("h1") == "1", order_code, today, findings)
     if header.get("h1") == "4":
         findings.extend(implant_findings(header, rows))
+    elif not findings and is_daily and clean is not None:
+        items, _, has_template = _row_rules(order_code)
+        if not has_template and not is_of_programme(order_code, rows):
+            clean.learn(record, plan, any(rule.words for rule in items.values()))
     return tuple(findings)
+
+
+def _clean_records(context: RuleContext) -> CleanRecords | None:
+    """What is known in this context, or ``None`` where each order is looked up in a claim."""
+    global _known
+    if context.claims is not None:
+        return None
+    known_context, known = _known
+    if known is None or (context is not known_context and context != known_context):
+        known = CleanRecords(_roc_date(context.today))
+        _known = context, known
+    return known
 
 
 def _header_findings(header: Mapping[str, str], context: RuleContext) -> list[Finding]:
