@@ -70,11 +70,6 @@ class Drafting:
     """Institution codes that this broker holds a credential for."""
     lists: ImportedLists = NO_LISTS
 
-    @property
-    def institutions(self) -> frozenset[str] | None:
-        """The list of contracted institutions, where it was imported."""
-        return self.lists.institutions
-
     def drafts(
         self,
         reports: Sequence[LabReport],

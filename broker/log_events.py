@@ -95,6 +95,7 @@ EVENTS: Mapping[str, EventRule] = {
     "service.fault": _event("An error reached the outermost boundary.", "reason"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
+    "list.unreadable": _event("A list of the settings was left out: it cannot be read."),
     "door.opened": _event("A door listens.", "door host port source"),
     "peer.refused": _event("A peer was turned away.", "door peer"),
     "peer.disconnected": _event("A peer was cut off.", "door peer"),

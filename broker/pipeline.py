@@ -33,7 +33,7 @@ from mapping.moment import TAIPEI
 from mapping.parsed import Content, ParsedPayload, Reader
 from mapping.profile import SourceProfile
 from mapping.record import UploadRecord
-from mapping.rules import RuleContext, check_record
+from mapping.rules import check_record
 from mapping.verdict import CheckReport
 from mapping.visit import Visit
 
@@ -261,11 +261,8 @@ class Pipeline:
         return store
 
     def _check(self, record: UploadRecord) -> tuple[Finding, ...]:
-        context = RuleContext(
-            today=self._clock().astimezone(TAIPEI).date(),
-            institutions=self._drafting.institutions,
-        )
-        return check_record(record, context)
+        today = self._clock().astimezone(TAIPEI).date()
+        return check_record(record, self._drafting.lists.context(today))
 
 
 class UnknownMedia(LabbrokerError):

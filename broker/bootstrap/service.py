@@ -26,6 +26,7 @@ from adapters.ports.credential import CredentialKind
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.hand_work import HandWork
+from broker.bootstrap.lists import load_lists
 from broker.bootstrap.readers import READERS
 from broker.config.settings import InstitutionSettings, Settings, TlsSettings
 from broker.drafting import Drafting
@@ -44,6 +45,7 @@ from broker.submission import Submission, Uploader
 from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
 from broker.web.health import health_routes
 from mapping.errors import LabbrokerError
+from mapping.rules import ImportedLists
 from mapping.verdict import CheckReport
 
 _log = logging.getLogger(__name__)
@@ -179,6 +181,7 @@ class Broker:
         settings, schedule = self.settings, self.settings.schedule
         self.intake = DurableIntake(self._writer, lambda: self.pipeline.wake(), self.clock)
         uploaders = {each.code: self._uploader(each) for each in settings.institutions}
+        lists = self._load_lists()
         sealer = Sealer(
             self._writer,
             self.reader,
@@ -186,6 +189,7 @@ class Broker:
             self.clock,
             schedule.max_records_per_package,
             schedule.max_package_bytes,
+            lists,
         )
         submission = Submission(
             self._writer,
@@ -210,7 +214,7 @@ class Broker:
             self.reader,
             READERS,
             settings.profiles,
-            Drafting(settings.agreements, frozenset(uploaders)),
+            Drafting(settings.agreements, frozenset(uploaders), lists),
             self.clock,
             self.scheduler.wake,
             busy=self._doors_busy,
@@ -220,6 +224,13 @@ class Broker:
         self._closing.push_async_callback(self.intake.close)
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
+
+    def _load_lists(self) -> ImportedLists:
+        """What can be read; results go on without a list that cannot."""
+        loaded = load_lists(self.settings.lists)
+        for problem in loaded.problems:
+            log_event(_log, "list.unreadable", level=logging.WARNING, error=problem)
+        return loaded.lists
 
     async def _end_work(self) -> None:
         self._pipeline_task.cancel()
