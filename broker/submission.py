@@ -28,7 +28,7 @@ from adapters.ports.channel import (
 )
 from adapters.ports.credential import Credential
 from broker.logs import log_event
-from broker.states import PackageState, RecordState
+from broker.states import ForbiddenTransition, PackageState, RecordState
 from broker.store.packages import (
     active_records,
     close_attempt,
@@ -161,9 +161,13 @@ class Submission:
             log_event(_log, "package.stale", package_id=row.id, error=error)
             return
         started_at = self._clock()
-        await self._writer.write(
-            lambda c: move_package(c, row.id, PackageState.CLAIMED, claimed_by="local")
-        )
+        try:
+            await self._writer.write(
+                lambda c: move_package(c, row.id, PackageState.CLAIMED, claimed_by="local")
+            )
+        except ForbiddenTransition:
+            # An order in it was taken back just now, and the package was taken apart.
+            return
 
         def intend(connection: Any) -> int:
             move_package(

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, select
 from broker.states import HeldReason, RecordState
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
-from broker.store.visits import find_visits, visit_from_json
+from broker.store.visit_json import visit_from_text
+from broker.store.visits import find_visits
 from mapping.proposals import RangeKey, range_key
 from mapping.record import record_from_json
 from mapping.visit import Visit
@@ -63,7 +64,7 @@ def visits_of_card_event(connection: Connection, visit_id: int | None) -> tuple[
     body = connection.execute(select(visit.c.body).where(visit.c.id == visit_id)).scalar()
     if body is None:
         return ()
-    known = visit_from_json(json.loads(body))
+    known = visit_from_text(body)
     same = find_visits(connection, known.institution_code, known.national_id)
     return tuple(each for _, each in same if each.card_at == known.card_at)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, literal_column, select, update
 
+from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import (
     PACKAGE_TRANSITIONS,
+    HeldReason,
     PackageState,
     RecordState,
     require_transition,
@@ -21,9 +23,16 @@ from broker.store.records import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import attempt, file_serial, package, package_record, record
 from mapping.errors import LabbrokerError
+from mapping.finding import Finding
 from mapping.record import UploadRecord, record_from_json
 
 LAST_SERIAL = 999
+TASKS: Mapping[str, tuple[HeldReason, str]] = {
+    "sent-order-cancelled": (HeldReason.UNMATCHED, "match-order-cancelled"),
+    "sent-opted-out": (HeldReason.OPTED_OUT, "opted-out"),
+}
+"""What a person must do about a record whose order was taken back when it had left, and why it is
+held should it come back: NHI never had it."""
 IS_READY = record.c.state == literal_column("'ready'")
 
 
@@ -220,10 +229,33 @@ def release_records(connection: Connection, package_id: int) -> None:
 
 
 def retire_package(connection: Connection, package_id: int) -> None:
-    """Its date has passed: its records are sealed anew, it stays as history."""
-    move_package_records(connection, package_id, RecordState.READY, package_id=None)
+    """Its date has passed: its records are sealed anew, but for those whose order is gone
+    meanwhile; it stays as history."""
+    ids = active_records(connection, package_id)
+    move_records(connection, ids, RecordState.READY, package_id=None)
+    _hold_gone(connection, ids)
     release_records(connection, package_id)
     move_package(connection, package_id, PackageState.STALE, next_at=None)
+
+
+def _hold_gone(connection: Connection, ids: Sequence[int]) -> None:
+    for start in range(0, len(ids), 500):
+        rows = connection.execute(
+            select(
+                record.c.id, record.c.task, record.c.place, record.c.order_code, record.c.findings
+            ).where(record.c.id.in_(ids[start : start + 500]), record.c.task.in_(list(TASKS)))
+        ).all()
+        for row in rows:
+            reason, code = TASKS[row.task]
+            finding = Finding(code, place=row.place, parameters=(("order_code", row.order_code),))
+            move_records(
+                connection,
+                [row.id],
+                RecordState.HELD,
+                held_reason=reason.value,
+                task="",
+                findings=findings_to_json((*findings_from_json(row.findings), finding)),
+            )
 
 
 def look_again_at(connection: Connection, package_id: int, at: datetime, **values: Any) -> None:

@@ -109,6 +109,26 @@ visit = Table(
         "newborn",
         unique=True,
     ),
+    # Who is looked for when a national id is missing or mistyped.
+    Index("visit_birth", "institution_code", "birth_on", "visit_on"),
+    Index("visit_day", "visit_on"),
+)
+
+# The orders of the visits that a laboratory may answer, to be found without opening the visits.
+visit_order = Table(
+    "visit_order",
+    metadata,
+    Column("visit_id", ForeignKey("visit.id"), primary_key=True),
+    Column("order_code", String(12), primary_key=True),
+    Column("placer_order_number", String, primary_key=True),
+    # Neither taken back nor opted out.
+    Column("wanted", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(
+    "visit_order_number",
+    visit_order.c.placer_order_number,
+    sqlite_where=text("placer_order_number != ''"),
 )
 
 record = Table(
@@ -144,6 +164,12 @@ record = Table(
     Column("was_accepted", Boolean, nullable=False, server_default=text("0")),
     # The version that a person put right, where this one is that correction.
     Column("corrects_id", ForeignKey("record.id")),
+    # The visits that a person could mean, where no rule could decide.
+    Column("candidates", Text, nullable=False, server_default=""),
+    # For a word that takes results back: what it takes back and when it was said.
+    Column("withdrawal", String, nullable=False, server_default=""),
+    # What a person must do about a record that has left already: a finding code.
+    Column("task", String, nullable=False, server_default=""),
     Column("findings", Text, nullable=False, server_default="[]"),
     Column("body", Text, nullable=False, server_default=""),
     Index("record_slot", "receipt_id", "slot", unique=True),
@@ -159,6 +185,29 @@ Index(
     sqlite_where=text("state = 'held'"),
 )
 Index("record_state", record.c.state, record.c.held_reason)
+Index(
+    "record_visit",
+    record.c.visit_id,
+    record.c.order_code,
+    sqlite_where=record.c.visit_id.is_not(None),
+)
+Index("record_task", record.c.id, sqlite_where=text("task != ''"))
+
+# Which visit a person chose for a result; the receipt holds who and when.
+choice = Table(
+    "choice",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("of_receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("slot", String, nullable=False),
+    # Later words on the same result, taken on the same day, follow the choice.
+    Column("order_identity", String, nullable=False),
+    Column("collected_on", String, nullable=False),
+    Column("visit_id", ForeignKey("visit.id"), nullable=False),
+    Index("choice_slot", "of_receipt_id", "slot"),
+    Index("choice_identity", "order_identity", "collected_on"),
+)
 
 file_serial = Table(
     "file_serial",

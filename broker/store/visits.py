@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, update
 
-from broker.finding_json import findings_from_json, findings_to_json
-from broker.states import HeldReason, ReceiptState, RecordState
-from broker.store.records import move_records
+from broker.states import HeldReason, ReceiptState
+from broker.store.hindrances import apply_hindrances
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
-from mapping.finding import Finding
+from broker.store.visit_json import visit_from_text, visit_to_text
+from broker.store.visit_orders import write_orders
 from mapping.match import CANCELLING, Reason
-from mapping.visit import Order, Visit
+from mapping.visit import Visit
 
 
 def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, ...]) -> int:
@@ -31,9 +29,13 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
         known = _known(connection, item)
         if known is None:
             merged = item
-            connection.execute(insert(visit).values(receipt_id=receipt_id, **_columns(item)))
+            result = connection.execute(
+                insert(visit).values(receipt_id=receipt_id, **_columns(item))
+            )
+            visit_id = int(result.inserted_primary_key[0])  # type: ignore[index]
+            write_orders(connection, visit_id, item, new=True)
         else:
-            before = visit_from_json(json.loads(known.body))
+            before = visit_from_text(known.body)
             merged = _merge(before, item)
             if replace(merged, place=before.place) == before:
                 continue
@@ -48,7 +50,7 @@ def set_opted_out(
     """Mark all lines of ``order_code`` at a visit, or take the mark away. Returns how many lines
     have it so now, and how many receipts were queued again."""
     body = connection.scalar(select(visit.c.body).where(visit.c.id == visit_id))
-    known = visit_from_json(json.loads(body or ""))
+    known = visit_from_text(body or "")
     orders = tuple(
         replace(order, upload_opted_out=opted_out) if order.order_code == order_code else order
         for order in known.orders
@@ -63,7 +65,8 @@ def set_opted_out(
 
 def _replace(connection: Connection, visit_id: int, item: Visit) -> None:
     connection.execute(update(visit).where(visit.c.id == visit_id).values(_columns(item)))
-    _hold_ready(connection, visit_id, item)
+    write_orders(connection, visit_id, item, new=False)
+    apply_hindrances(connection, visit_id, item)
 
 
 def _taken_back(connection: Connection, visits: tuple[Visit, ...]) -> Iterator[Visit]:
@@ -120,7 +123,7 @@ def _columns(item: Visit) -> dict[str, Any]:
         "visit_on": item.visit_on,
         "birth_on": item.birth_on,
         "newborn": "" if newborn == "/" else newborn,
-        "body": json.dumps(visit_to_json(item), ensure_ascii=False),
+        "body": visit_to_text(item),
     }
 
 
@@ -133,54 +136,19 @@ def find_visits(
         .where(visit.c.institution_code == institution_code, visit.c.national_id == national_id)
         .order_by(visit.c.card_at)
     )
-    return [(row.id, visit_from_json(json.loads(row.body))) for row in rows]
+    return [(row.id, visit_from_text(row.body)) for row in rows]
+
+
+def get_visit(connection: Connection, visit_id: int) -> Visit | None:
+    """One visit; None where there is none."""
+    body = connection.execute(select(visit.c.body).where(visit.c.id == visit_id)).scalar()
+    return None if body is None else visit_from_text(body)
 
 
 def list_visits(connection: Connection) -> Iterator[tuple[int, Visit]]:
     """All visits, oldest first."""
     for row in connection.execute(select(visit.c.id, visit.c.body).order_by(visit.c.card_at)):
-        yield row.id, visit_from_json(json.loads(row.body))
-
-
-def visit_to_json(item: Visit) -> dict[str, Any]:
-    """A plain structure; instants as ISO 8601, dates as ISO dates, quantities as text."""
-    plain: dict[str, Any] = {}
-    for name in Visit.__slots__:
-        value = getattr(item, name)
-        plain[name] = (
-            [_plain_order(order) for order in value] if name == "orders" else _plain(value)
-        )
-    return plain
-
-
-def visit_from_json(data: dict[str, Any]) -> Visit:
-    """The inverse of :func:`visit_to_json`."""
-    values = dict(data)
-    values["birth_on"] = date.fromisoformat(values["birth_on"])
-    values["visit_on"] = date.fromisoformat(values["visit_on"])
-    values["card_at"] = datetime.fromisoformat(values["card_at"])
-    if values["newborn_birth_on"]:
-        values["newborn_birth_on"] = date.fromisoformat(values["newborn_birth_on"])
-    values["orders"] = tuple(_order(order) for order in values["orders"])
-    return Visit(**values)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _plain_order(order: Order) -> dict[str, Any]:
-    plain = {name: _plain(getattr(order, name)) for name in Order.__slots__}
-    plain["quantity"] = str(order.quantity)
-    return plain
-
-
-def _order(data: dict[str, Any]) -> Order:
-    values = dict(data)
-    values["quantity"] = Decimal(values["quantity"])
-    if values["ordered_at"]:
-        values["ordered_at"] = datetime.fromisoformat(values["ordered_at"])
-    return Order(**values)
+        yield row.id, visit_from_text(row.body)
 
 
 def _merge(known: Visit, new: Visit) -> Visit:
@@ -210,44 +178,28 @@ def _merge(known: Visit, new: Visit) -> Visit:
     )
 
 
-def _hold_ready(connection: Connection, visit_id: int, item: Visit) -> None:
-    """Take back what was ready for an order that must not be uploaded any more."""
-    rows = connection.execute(
-        select(record.c.id, record.c.order_code, record.c.place, record.c.findings).where(
-            record.c.visit_id == visit_id, record.c.state == RecordState.READY.value
-        )
-    ).all()
-    for row in rows:
-        hindrance = _hindrance(item, row.order_code)
-        if hindrance is None:
-            continue
-        reason, code = hindrance
-        parameters = (("order_code", row.order_code),)
-        finding = Finding(code, place=row.place, parameters=parameters)
-        findings = (*findings_from_json(row.findings), finding)
-        move_records(
-            connection,
-            [row.id],
-            RecordState.HELD,
-            held_reason=reason.value,
-            findings=findings_to_json(findings),
-        )
+def requeue_rivals(
+    connection: Connection, clinic_code: str, national_id: str, receipt_id: int
+) -> int:
+    """An order of this person has its result now, of ``receipt_id``: results that could have been
+    of it or of another are read again. Returns how many receipts."""
+    rivals = record.c.findings.contains(Reason.SEVERAL_VISITS.value)
+    return _requeue_held(
+        connection, clinic_code, national_id, rivals & (record.c.receipt_id != receipt_id)
+    )
 
 
-def _hindrance(item: Visit, order_code: str) -> tuple[HeldReason, str] | None:
-    if item.cancelled:
-        return HeldReason.UNMATCHED, Reason.VISIT_CANCELLED.value
-    lines = [order for order in item.orders if order.order_code == order_code]
-    valid = [order for order in lines if not order.cancelled]
-    if not valid:
-        return (HeldReason.UNMATCHED, Reason.ORDER_CANCELLED.value) if lines else None
-    opted_out = [order for order in valid if order.upload_opted_out]
-    if len(opted_out) == len(valid):
-        return HeldReason.OPTED_OUT, "opted-out"
-    return (HeldReason.UNMATCHED, Reason.SEVERAL_ORDERS.value) if opted_out else None
+def requeue_held(connection: Connection, clinic_code: str, national_id: str) -> int:
+    """Results of this person that are held are read again. Returns how many receipts."""
+    return _requeue_held(connection, clinic_code, national_id)
 
 
-def _requeue_held(connection: Connection, clinic_code: str, national_id: str) -> int:
+def _requeue_held(
+    connection: Connection,
+    clinic_code: str,
+    national_id: str,
+    which: ColumnElement[bool] | None = None,
+) -> int:
     waiting = (
         select(record.c.receipt_id)
         .where(
@@ -259,6 +211,8 @@ def _requeue_held(connection: Connection, clinic_code: str, national_id: str) ->
         )
         .distinct()
     )
+    if which is not None:
+        waiting = waiting.where(which)
     return connection.execute(
         update(receipt)
         .where(receipt.c.id.in_(waiting), receipt.c.state == ReceiptState.PARSED.value)
