@@ -58,6 +58,7 @@ class Reason(StrEnum):
     OTHER_PATIENT = "match-other-patient"
     BIRTH_DATE_DIFFERS = "match-birth-date-differs"
     VISIT_CANCELLED = "match-visit-cancelled"
+    NO_CARD_DATA = "match-no-card-data"
     NO_SUCH_ORDER = "match-no-such-order"
     ORDER_CANCELLED = "match-order-cancelled"
     NEWBORN = "match-newborn"
@@ -264,8 +265,9 @@ def refusal_of(
         return Reason.OTHER_PATIENT
     if birth_on is not None and birth_on not in (visit.birth_on, visit.newborn_birth_on):
         return Reason.BIRTH_DATE_DIFFERS
-    cancelled = visit.cancelled or visit.visit_type in CANCELLING
-    return Reason.VISIT_CANCELLED if cancelled else None
+    if visit.cancelled or visit.visit_type in CANCELLING:
+        return Reason.VISIT_CANCELLED
+    return Reason.NO_CARD_DATA if visit.provisional else None
 
 
 def possibility_of(

@@ -64,3 +64,7 @@ class Visit:
     place: str = ""
     cancelled: bool = False
     """The clinic took the card event back (a later event ZA or ZB, SPEC114 p. 4)."""
+    provisional: bool = False
+    """Told by a clinic's order or visit message without its card data: it names no card event, so
+    no result is uploaded for it. ``card_at`` is then the beginning of the day, ``visit_type`` and
+    ``visit_serial`` are empty."""

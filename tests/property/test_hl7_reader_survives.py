@@ -13,11 +13,11 @@ from adapters.hl7.oru import read_hl7
 from mapping.errors import UnreadablePayload
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
-from tests.hl7_samples import MSH, OBR, OBX, ORC, PID, message, result
+from tests.hl7_samples import MSH, OBR, OBX, ORC, PID, message, result, with_fields
 
 SAMPLE = message(MSH, PID, "PV1|1|O", ORC, OBR, "NTE|1||x", OBX, "NTE|1||y", "SPM|1||||B", OBR, OBX)
 names = st.sampled_from(
-    ["MSH", "PID", "PV1", "ORC", "OBR", "OBX", "NTE", "SPM", "ADD", "ZZZ", "FHS"]
+    ["MSH", "PID", "PV1", "ORC", "OBR", "OBX", "NTE", "SPM", "TXA", "TQ1", "ADD", "ZZZ", "FHS"]
 )
 fields = st.text(st.sampled_from('|^~\\&#"A1.-+ :XF\x00\x0b\r功'), max_size=60)
 segments = st.lists(st.tuples(names, fields).map(lambda pair: "|".join(pair)), max_size=15)
@@ -51,9 +51,11 @@ def test_any_bytes(raw: bytes, profile: SourceProfile) -> None:
     check(SAMPLE + raw, profile)
 
 
-@given(segments, profiles)
-def test_any_segments(lines: list[str], profile: SourceProfile) -> None:
-    check(message(MSH, *lines), profile)
+@given(st.sampled_from(["ORU^R01", "OUL^R22", "MDM^T02", "OML^O21", "ADT^A04"]), segments, profiles)
+def test_any_segments(kind: str, lines: list[str], profile: SourceProfile) -> None:
+    head = with_fields(MSH, f9=kind)
+    check(message(head, *lines), profile)
+    check(message(head, PID, *lines), profile)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(SAMPLE) - 1), st.integers(0, 255)), max_size=8))
