@@ -55,6 +55,7 @@ FIELDS: Mapping[str, FieldRule] = {
     "ready": FieldRule(Shape.NUMBER, "Records ready to leave."),
     "reason": FieldRule(Shape.WORD, "Held reason or outcome, a word of our code."),
     "receipt_id": FieldRule(Shape.NUMBER, "Our number of a receipt."),
+    "receipts": FieldRule(Shape.NUMBER, "Number of receipts."),
     "receipt_number": FieldRule(Shape.DIGITS, "The gateway's number of a package."),
     "records": FieldRule(Shape.NUMBER, "Number of records."),
     "rejected": FieldRule(Shape.NUMBER, "Records that NHI found wrong."),
@@ -148,5 +149,8 @@ EVENTS: Mapping[str, EventRule] = {
     "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),
+    "codes.decided": _event(
+        "A person linked local codes; what waited for them is read again.", "records receipts"
+    ),
     "unlisted": _event("Something not on this list was logged; all of it is masked."),
 }

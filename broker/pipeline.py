@@ -71,6 +71,9 @@ class _Work:
 class Pipeline:
     """Works off stored receipts. ``on_ready`` wakes the scheduler; ``clock`` gives aware UTC."""
 
+    source_id: str = ""
+    profile: SourceProfile | None = None
+    """Under which the drafts were made; None where the settings have none."""
     def __init__(
         self,
         writer: Writer,
@@ -239,6 +242,8 @@ class Pipeline:
                 if outcome.released:
                     self._writer.call_on_loop(self.wake)
                 for package_id in outcome.package_ids:
+            source_id=row.source_id,
+            profile=self._profiles.get(row.source_id),
                     log_event(_log, "verdict.brought", package_id=package_id)
                 return
             if work.visits and store_visits(connection, work.receipt_id, work.visits):
@@ -257,6 +262,9 @@ class Pipeline:
                 error_text=work.error_text,
                 findings=json.loads(findings_to_json(work.findings)),
             )
+            if work.drafts and self._profiles.get(work.source_id) is not work.profile:
+                # Its codes mean something else by now: the receipt stays open and is read again.
+                return
 
         return store
 

@@ -52,6 +52,9 @@ class _LocalCodeMap(CodeMap):
     def __bool__(self) -> bool:
         return bool(self._by_code)
 
+    def names(self) -> Iterable[str]:
+        return self._by_code.keys()
+
     def find(self, name: str, specimen: str, unit: str, method: str) -> CodeLink | None:
         entries = self._by_code.get(name)
         if not entries:

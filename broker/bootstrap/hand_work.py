@@ -13,9 +13,16 @@ from typing import Any
 from sqlalchemy import Engine
 
 from adapters.ports.intake import Door, Intake, Media, Payload
+from broker.code_maps import (
+    MappedProfiles,
+    decision_from_json,
+    requeue_known,
+    require_usable,
+)
 from broker.corrections import FixRequest, apply_part, outcome_json, parts_of, plan_fix
 from broker.logs import log_event
 from broker.opt_outs import apply_opt_out, read_opt_out, require_order
+from broker.store.code_maps import add_decisions
 from broker.store.corrections import CorrectionCounts
 from broker.store.engine import open_snapshot
 from broker.store.writer import Writer
@@ -54,7 +61,12 @@ class HandWork:
 
     def orders(self) -> Mapping[str, Order]:
         """The orders of the control door by their names."""
-        return {"check-report": self._take_report, "fix": self._fix, "opt-out": self._opt_out}
+        return {
+            "check-report": self._take_report,
+            "fix": self._fix,
+            "opt-out": self._opt_out,
+            "codes": self._decide_codes,
+        }
 
     async def _take_report(self, raw: bytes, query: Mapping[str, str]) -> dict[str, Any]:
         """Store an opened check report; the pipeline applies it. The same bytes again are read
@@ -86,6 +98,22 @@ class HandWork:
         if outcome.requeued:
             self._on_requeued()
         return outcome.to_json()
+
+    async def _decide_codes(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        """Store decisions about local codes; what waited for them is read again."""
+        decisions = [decision_from_json(plain) for plain in json.loads(raw)]
+        for decision in decisions:
+            require_usable(decision, self._profiles)
+        version = await self._writer.write(lambda c: add_decisions(c, decisions, self._clock()))
+        if isinstance(self._profiles, MappedProfiles):
+            with open_snapshot(self._reader) as connection:
+                self._profiles.load(connection)
+        # Only now: who reads a receipt again must know the codes.
+        requeued = await self._writer.write(lambda c: requeue_known(c, self._profiles))
+        log_event(_log, "codes.decided", records=len(decisions), receipts=requeued)
+        if requeued:
+            self._on_requeued()
+        return {"version": version, "decisions": len(decisions), "requeued": requeued}
 
     async def fix(self, request: FixRequest) -> dict[str, Any]:
         """Plan, keep what was asked for as a receipt, then apply it part by part."""

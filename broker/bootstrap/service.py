@@ -28,6 +28,7 @@ from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.lists import load_lists
 from broker.bootstrap.readers import READERS
+from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import InstitutionSettings, Settings, TlsSettings
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
@@ -130,6 +131,11 @@ class Broker:
         await self._writer.write(lambda c: recover_packages(c, self.clock()))
         log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
         self._build_work()
+        self.profiles = MappedProfiles(self.settings.profiles)
+        with self.reader.connect() as connection:
+            self.profiles.load(connection)
+        # Codes that were linked in the settings meanwhile, or just before a crash.
+        await self._writer.write(lambda c: requeue_known(c, self.profiles))
         await self._open_doors()
         log_event(_log, "service.started", settings_file=self.settings.file is not None)
 
@@ -213,7 +219,7 @@ class Broker:
             self._writer,
             self.reader,
             READERS,
-            settings.profiles,
+            self.profiles,
             Drafting(settings.agreements, frozenset(uploaders), lists),
             self.clock,
             self.scheduler.wake,
@@ -308,7 +314,7 @@ class Broker:
             self._writer,
             self.reader,
             self.intake,
-            self.settings.profiles,
+            self.profiles,
             self.clock,
             replay=self.replay,
             on_ready=self.scheduler.wake,

@@ -57,15 +57,26 @@ def store_drafts(
     known = {
         row.slot: row
         for row in connection.execute(
-            select(record.c.id, record.c.slot, record.c.state).where(
+            select(record.c.id, record.c.slot, record.c.state, record.c.held_reason).where(
                 record.c.receipt_id == receipt_id
             )
         )
     }
+    unmapped = any(
+        row.held_reason == HeldReason.UNMAPPED.value and row.state == RecordState.HELD.value
+        for row in known.values()
+    )
     for draft in drafts:
         row = known.pop(draft.slot, None)
         if row is not None and row.state != RecordState.HELD.value:
-            continue
+            # Lines that were unmapped when the rest of their order left are a version of it.
+            named = [slot for slot in known if slot.startswith(f"{draft.slot}{_NEW_CODES}")]
+            waiting = [slot for slot in named if known[slot].state == RecordState.HELD.value]
+            slot = waiting[0] if waiting else f"{draft.slot}{_NEW_CODES}{len(named) + 1}"
+            row = known.pop(slot, None)
+            draft = replace(draft, slot=slot)
+            if row is None and not (unmapped and _says_more(connection, receipt_id, draft)):
+                continue
         state = _store_draft(connection, receipt_id, draft, row and row.id, now, check)
         ready += state is RecordState.READY
         held += state is RecordState.HELD
@@ -74,6 +85,20 @@ def store_drafts(
         if row.state == RecordState.HELD.value:
             move_records(connection, [row.id], RecordState.SUPERSEDED)
     return StoredDrafts(ready, held, superseded)
+
+
+_NEW_CODES = "/codes"
+
+
+def _says_more(connection: Connection, receipt_id: int, draft: Draft) -> bool:
+    """Whether a version of the draft's order stands that lacks some of its rows. An order that was
+    taken back must not come back because a code of it is known by now."""
+    if draft.record is None:
+        return False
+    previous = find_versions(connection, draft, receipt_id, None).previous
+    if previous is None:
+        return False
+    return not covers(record_from_json(json.loads(previous.body)), draft.record)
 
 
 def _store_draft(

@@ -277,3 +277,111 @@ attempt = Table(
     Column("error_code", String, nullable=False, server_default=""),
     Column("raw_answer", LargeBinary, nullable=False, server_default=text("x''")),
 )
+
+# What a person was warned of: opened once, closed when it is no longer so, kept as history.
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("institution_code", String, nullable=False),
+    # The state or held reason of the records.
+    Column("reason", String, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("due_at", Instant),
+    Column("opened_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+)
+Index(
+    "alarm_open",
+    alarm.c.kind,
+    alarm.c.institution_code,
+    alarm.c.reason,
+    unique=True,
+    sqlite_where=alarm.c.closed_at.is_(None),
+)
+# What is not at NHI yet, in the order in which it is due.
+Index(
+    "record_unconfirmed",
+    record.c.due_at,
+    record.c.uploader_code,
+    record.c.clinic_code,
+    record.c.state,
+    record.c.held_reason,
+    sqlite_where=text(
+        "confirmed_at IS NULL AND "
+        "state IN ('held', 'ready', 'sealed', 'inflight', 'unknown', 'rejected')"
+    ),
+)
+
+code_decision = Table(
+    "code_decision",
+    metadata,
+    # Counts the versions of all code maps: a decision is never changed, a later one stands.
+    Column("id", Integer, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("local_code", String, nullable=False),
+    Column("specimen", String, nullable=False, server_default=""),
+    Column("unit", String, nullable=False, server_default=""),
+    Column("method", String, nullable=False, server_default=""),
+    # "" says that the line is never uploaded.
+    Column("order_code", String, nullable=False, server_default=""),
+    Column("item_number", Integer),
+    # The decision takes back the ones before it.
+    Column("withdrawn", Boolean, nullable=False, server_default=text("0")),
+    Column("name", String, nullable=False, server_default=""),
+    Column("decided_by", String, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    Column("reason", String, nullable=False, server_default=""),
+    Index("code_decision_local", "source_id", "local_code"),
+)
+
+# Where each report that came in is found again, for whoever may read it.
+lab_report = Table(
+    "lab_report",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("source_id", String, nullable=False),
+    Column("lab_code", String, nullable=False),
+    Column("clinic_code", String, nullable=False),
+    Column("national_id", String, nullable=False),
+    Column("chart_number", String, nullable=False),
+    # Alike for all words on one result; empty where nothing joins them.
+    Column("identity", LargeBinary(16), nullable=False),
+    Column("taken_from", Instant),
+    Column("taken_until", Instant),
+    Column("stored_at", Instant, nullable=False),
+    Index("lab_report_place", "receipt_id", "number", unique=True),
+    Index("lab_report_clinic", "clinic_code", "id"),
+    Index("lab_report_source", "source_id", "id"),
+    # The one index that is not in the order of storing: words on one result are of one person.
+    Index("lab_report_person", "national_id", "id"),
+)
+
+# What each source calls its own resources, and which receipt spoke of them last.
+fhir_resource = Table(
+    "fhir_resource",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("type_name", String, nullable=False),
+    Column("resource_id", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("entry", Integer, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Index("fhir_resource_receipt", "receipt_id"),
+    Index("fhir_resource_version", "source_id", "type_name", "resource_id", "version", unique=True),
+)
+
+fhir_identifier = Table(
+    "fhir_identifier",
+    metadata,
+    Column("source_id", String, primary_key=True),
+    Column("type_name", String, primary_key=True),
+    Column("identifier", String, primary_key=True),
+    Column("resource_id", String, primary_key=True),
+)

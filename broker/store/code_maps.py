@@ -1,0 +1,183 @@
+"""The versions of the laboratories' code maps, and the results that wait for a code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, insert, select
+
+from broker.finding_json import findings_from_json
+from broker.states import RecordState
+from broker.store.receipts import replay_receipt
+from broker.store.rows import AnyRow
+from broker.store.schema import code_decision, receipt, record
+from mapping.code_map import LocalCode
+from mapping.finding import Finding
+
+_AT_ONCE = 500
+_UNKNOWN = frozenset({"unmapped-code", "unmapped-item"})
+
+
+@dataclass(frozen=True, slots=True)
+class CodeDecision:
+    """What a person decided for one local code of a source. An empty ``order_code`` says that its
+    lines are never uploaded; ``withdrawn`` takes back what was decided before."""
+
+    source_id: str
+    local: LocalCode
+    order_code: str = ""
+    item_number: int | None = None
+    withdrawn: bool = False
+    name: str = ""
+    """Under which the laboratory sends the code."""
+    decided_by: str = ""
+    reason: str = ""
+    decided_at: datetime = field(default=datetime(1970, 1, 1, tzinfo=UTC))
+    version: int = 0
+    """Given by the store."""
+
+
+def add_decisions(connection: Connection, decisions: Sequence[CodeDecision], now: datetime) -> int:
+    """Append decisions; the version of the last one."""
+    version = 0
+    for each in decisions:
+        version = connection.execute(
+            insert(code_decision).values(
+                source_id=each.source_id,
+                local_code=each.local.code,
+                specimen=each.local.specimen,
+                unit=each.local.unit,
+                method=each.local.method,
+                order_code=each.order_code,
+                item_number=each.item_number,
+                withdrawn=each.withdrawn,
+                name=each.name,
+                decided_by=each.decided_by,
+                decided_at=now,
+                reason=each.reason,
+            )
+        ).lastrowid
+    return version
+
+
+def decision_history(
+    connection: Connection, source_id: str = "", local_code: str = ""
+) -> list[CodeDecision]:
+    """All decisions, oldest first; of one source or one local code where given."""
+    query = select(code_decision).order_by(code_decision.c.id)
+    if source_id:
+        query = query.where(code_decision.c.source_id == source_id)
+    if local_code:
+        query = query.where(code_decision.c.local_code == local_code)
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def standing_decisions(connection: Connection) -> list[CodeDecision]:
+    """The decisions that hold now."""
+    return standing(decision_history(connection))
+
+
+def standing(history: Sequence[CodeDecision]) -> list[CodeDecision]:
+    """Of a history, the last word on each local code that was not taken back."""
+    last = {(each.source_id, each.local.key()): each for each in history}
+    return [each for each in last.values() if not each.withdrawn]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLine:
+    """One line that waits for a code in a held record."""
+
+    receipt_id: int
+    source_id: str
+    received_at: datetime
+    due_at: datetime | None
+    clinic_code: str
+    national_id: str
+    finding: Finding
+
+    @property
+    def code(self) -> str:
+        """The local code, or the name of a line without one."""
+        return dict(self.finding.parameters).get("code", "") or self.name
+
+    @property
+    def name(self) -> str:
+        return dict(self.finding.parameters).get("name", "")
+
+
+def waiting_lines(connection: Connection) -> Iterator[WaitingLine]:
+    """The lines of held results whose code or row nobody knows, the most urgent first."""
+    ids = connection.execute(
+        select(record.c.id)
+        .where(
+            record.c.state == RecordState.HELD.value,
+            record.c.findings.contains("unmapped-"),
+        )
+        .order_by(record.c.due_at, record.c.id)
+    ).scalars()
+    wanted = list(ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        rows = connection.execute(
+            select(
+                record.c.id,
+                record.c.receipt_id,
+                record.c.due_at,
+                record.c.clinic_code,
+                record.c.national_id,
+                record.c.findings,
+                receipt.c.source_id,
+                receipt.c.received_at,
+            )
+            .join(receipt, receipt.c.id == record.c.receipt_id)
+            .where(record.c.id.in_(part))
+        )
+        found = {row.id: row for row in rows}
+        for record_id in part:
+            row = found[record_id]
+            for finding in findings_from_json(row.findings):
+                if finding.code in _UNKNOWN:
+                    yield WaitingLine(
+                        row.receipt_id,
+                        row.source_id,
+                        row.received_at,
+                        row.due_at,
+                        row.clinic_code,
+                        row.national_id,
+                        finding,
+                    )
+
+
+def requeue_waiting(connection: Connection, known: frozenset[tuple[str, str]]) -> int:
+    """Read the receipts again that wait for a ``(source id, local code)`` of ``known``. How many.
+
+    What has left is not touched by that: only held results take another way.
+    """
+    receipts = {
+        line.receipt_id
+        for line in waiting_lines(connection)
+        if (line.source_id, line.code) in known
+    }
+    return sum(replay_receipt(connection, receipt_id) for receipt_id in sorted(receipts))
+
+
+def unmapped_count(connection: Connection) -> int:
+    """How many codes wait for a person."""
+    return len({(line.source_id, line.code) for line in waiting_lines(connection)})
+
+
+def _decision(row: AnyRow) -> CodeDecision:
+    return CodeDecision(
+        row.source_id,
+        LocalCode(row.local_code, row.specimen, row.unit, row.method),
+        row.order_code,
+        row.item_number,
+        bool(row.withdrawn),
+        row.name,
+        row.decided_by,
+        row.reason,
+        row.decided_at,
+        row.id,
+    )
