@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
-from mapping.monthly import ClaimKeys
+from mapping.monthly import ClaimKeys, is_outside_claims
 from mapping.record import UploadRecord
 from mapping.rocdate import is_roc_date, parse_roc_date, roc_date, roc_month
 from mapping.rules.claims import ClaimedOrder, ClaimList, ClaimLists
@@ -55,30 +55,35 @@ class ClaimIndex:
     """The lines of all imported claims, looked up by institution, person and order."""
 
     def __init__(self, lines: Iterable[ClaimLine]) -> None:
-        self._lines: dict[tuple[str, str, str], list[ClaimLine]] = {}
+        self._lines: dict[tuple[str, str], list[ClaimLine]] = {}
         for line in dict.fromkeys(lines):
-            key = (line.institution_code, line.national_id, line.order_code)
-            self._lines.setdefault(key, []).append(line)
+            self._lines.setdefault((line.institution_code, line.national_id), []).append(line)
 
     def line_of(self, record: UploadRecord) -> ClaimLine | ClaimDoubt:
         """The line of a daily record: same institution (h2), person (h9, h10) and order (h15), the
         visit or admission (h11, h13) within the treatment. Where several fit, the one that was
-        executed at the minute of h20; never the first of several."""
-        key = (record.value("h2"), record.value("h9"), record.value("h15"))
+        executed at the minute of h20; never the first of several. An order that no claim has
+        belongs to the case of the visit, with the order serial 0."""
+        order_code = record.value("h15")
         day_text = record.value("h11") or record.value("h13")
         day = parse_roc_date(day_text) if is_roc_date(day_text) else None
         fitting = [
             line
-            for line in self._lines.get(key, ())
+            for line in self._lines.get((record.value("h2"), record.value("h9")), ())
             if day is not None
+            and (line.order_code == order_code or is_outside_claims(order_code))
             and line.day <= day <= _last_day(line)
             and (line.birth_on is None or _same_birth(line.birth_on, record.value("h10")))
         ]
-        if len(fitting) > 1:
+        if is_outside_claims(order_code):
+            fitting = _cases(fitting)
+        elif len(fitting) > 1:
             taken = record.value("h20")[:_TO_THE_MINUTE]
-            fitting = [each for each in fitting if each.started[:_TO_THE_MINUTE] == taken]
-            if len(fitting) != 1:
-                return ClaimDoubt.SEVERAL_LINES
+            fitting = [
+                each for each in fitting if each.started[:_TO_THE_MINUTE] == taken
+            ] or fitting
+        if len(fitting) > 1:
+            return ClaimDoubt.SEVERAL_LINES
         if not fitting:
             return ClaimDoubt.NOT_CLAIMED
         return fitting[0] if fitting[0].keys is not None else ClaimDoubt.KEYS_MISSING
@@ -116,6 +121,15 @@ def keys_for(line: ClaimLine, record: UploadRecord) -> ClaimKeys:
     if record.value("h7") not in ("", "Z000"):
         keys = replace(keys, visit_serial=record.value("h7"))
     return replace(keys, treated_until=None) if record.value("h12") else keys
+
+
+def _cases(lines: Iterable[ClaimLine]) -> list[ClaimLine]:
+    """One line for each case, for orders that are none of its own."""
+    cases: dict[ClaimKeys | None, ClaimLine] = {}
+    for line in lines:
+        keys = line.keys and replace(line.keys, order_serial=0)
+        cases.setdefault(keys, replace(line, keys=keys))
+    return list(cases.values())
 
 
 def _last_day(line: ClaimLine) -> date:

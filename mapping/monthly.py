@@ -31,9 +31,10 @@ class ClaimKeys:
     """Where an order stands in the institution's claim (SPEC114 pp. 15-19).
 
     ``kind`` is 1 (送核) or 2 (補報), ``case_type`` the two characters of 案件分類,
-    ``case_serial`` and ``order_serial`` are 流水編號 and 醫令序; the latter is 0 for Y00000-Y00010
-    and Z0000. ``period`` is the first and last day of an inpatient claim. ``visit_serial`` takes
-    the place of a ``Z000`` of the daily upload; ``""`` keeps the serial that is there.
+    ``case_serial`` and ``order_serial`` are 流水編號 and 醫令序; the latter is 0 where
+    :func:`is_outside_claims`. ``period`` is the first and last day of an inpatient claim.
+    ``visit_serial`` takes the place of a ``Z000`` of the daily upload; ``""`` keeps the serial
+    that is there.
     """
 
     fee_month: date
@@ -134,6 +135,12 @@ def stamp_monthly_upload_time(record: UploadRecord, at: datetime) -> UploadRecor
 def in_daily_tags(header: Mapping[str, str]) -> dict[str, str]:
     """The values of a monthly header that the daily layout has too, by their daily tags."""
     return {daily: header[tag] for daily, tag in _monthly_tags().items() if tag in header}
+
+
+def is_outside_claims(order_code: str) -> bool:
+    """Whether the code is the format's own, which no claim has: Y00000-Y00010, Z0000 (SPEC114
+    p. 17) and the Z codes of table 8 (pp. 52-56)."""
+    return order_code.startswith(("Z", "Y000"))
 
 
 def monthly_tag(daily_tag: str) -> str:

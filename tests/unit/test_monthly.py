@@ -187,10 +187,13 @@ def test_an_inpatient_claim_needs_its_period_and_admission() -> None:
     assert errors(monthly(**inpatient, **whole)) == []
 
 
+@pytest.mark.parametrize("order_code", ["Y00006", "Z0000", "Z09005C"])
 @pytest.mark.parametrize(("serial", "code"), [("0", None), ("00000", None), ("2", "08")])
-def test_an_order_outside_the_claim_has_the_serial_zero(serial: str, code: str | None) -> None:
+def test_an_order_outside_the_claim_has_the_serial_zero(
+    serial: str, code: str | None, order_code: str
+) -> None:
     row = {"r1": "1", "r2": "收縮壓", "r4": "120", "r5": "mmHg", "r6-1": "90", "r6-2": "130"}
-    header = {**plain_values(monthly().header), "h18": "Y00006", "h17": serial}
+    header = {**plain_values(monthly().header), "h18": order_code, "h17": serial}
     found = errors(record_of(header, row, {**row, "r1": "2", "r2": "舒張壓", "r4": "80"}))
     assert [each for each in found if each[1] == "h17"] == ([(code, "h17")] if code else [])
 
