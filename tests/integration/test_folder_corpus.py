@@ -14,7 +14,9 @@ from adapters.folder.formats.ending import ends_whole
 from adapters.folder.formats.ic_card import read_ic_card
 from adapters.folder.formats.identify import identify
 from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
+from adapters.folder.formats.table_files import read_dbf, read_fixed, read_xls, read_xlsx
 from adapters.ports.intake import Media
+from mapping.file_profile import FileProfile, TableFormat
 from mapping.errors import LabbrokerError, Language
 from mapping.parsed import ParsedPayload
 from mapping.profile import CsvLayout, SourceProfile
@@ -25,10 +27,24 @@ READERS: tuple[Callable[[bytes, SourceProfile], ParsedPayload], ...] = (
     read_ic_card,
     read_nhi_xml,
     read_nhi_zip,
+    read_xlsx,
+    read_xls,
+    read_dbf,
+    read_fixed,
 )
 PROFILES = (
     SourceProfile("lab"),
     SourceProfile("lab", charset="big5", csv=CsvLayout(encoding="big5", delimiter="\t")),
+    SourceProfile(
+        "lab",
+        file=FileProfile(
+            TableFormat.FIXED,
+            "big5",
+            header_row=0,
+            columns={"national_id": ("1-10",), "item_code": ("11-20",), "value": ("21-30",)},
+            only_named=True,
+        ),
+    ),
 )
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 _LONGEST_SECONDS = 2.0

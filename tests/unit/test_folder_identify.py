@@ -90,7 +90,7 @@ def test_two_formats_at_once_are_an_error_that_names_both(raw: bytes, names: set
         (b"<html/>", "root"),
         (b"<?xml version='1.0'?>", "root"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><RECS/>', "root"),
-        (zipped(("[Content_Types].xml", b""), ("xl/workbook.xml", b"")), "Excel"),
+        (zipped(("[Content_Types].xml", b""), ("word/document.xml", b"")), "Excel"),
         (zipped(("a.xml", b""), ("b.xml", b"")), "ZIP"),
         (zipped(), "ZIP"),
         (b"\xff\xfe\x00", "no known format"),

@@ -27,7 +27,7 @@ def csv_text(raw: bytes, encoding: str, delimiter: str = ",") -> str:
             return _decode(raw, codec)
     if raw.isascii():
         return raw.decode("ascii")
-    declared = _codec(encoding)
+    declared = codec_of(encoding)
     found = {text for codec in {"utf-8", declared} if (text := _try(raw, codec)) is not None}
     if len(found) == 1:
         return found.pop()
@@ -75,7 +75,8 @@ def usual_delimiter(text: str, delimiter: str) -> str:
     return others[0] if len(others) == 1 else delimiter
 
 
-def _codec(encoding: str) -> str:
+def codec_of(encoding: str) -> str:
+    """Python's name for a character set; Big5 is read as CP950."""
     name = encoding.strip().lower()
     if name in _BIG5:
         return "cp950"

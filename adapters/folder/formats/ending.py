@@ -10,9 +10,14 @@ from adapters.ports.intake import Media
 _ZIP_START = b"PK\x03\x04"
 _ZIP_END = b"PK\x05\x06"
 _ZIP_END_BYTES = 22
+# Where a DBF says how many records it has, how long its header is and each of its records.
+_DBF_SIZES = ((4, 8), (8, 10), (10, 12))
 _LONGEST_COMMENT = 65535
 _XML_TAIL_BYTES = 4096
 _CLOSING = rb"</(?:[\w.-]+:)?%s\s*>\s*(?:<!--.*)?\Z"
+_LINES = frozenset(
+    {Media.CSV, Media.VISITS_CSV, Media.FIXED_WIDTH, Media.FHIR_NDJSON, Media.CHECK_REPORT}
+)
 _XML = frozenset({Media.FHIR_XML, Media.IC_CARD_XML, Media.NHI_XML})
 
 
@@ -24,12 +29,17 @@ def ends_whole(raw: bytes, media: Media) -> bool:
     """
     if media in _XML:
         return _closes_root(raw)
-    if media is Media.NHI_ZIP or (media is Media.CHECK_REPORT and raw.startswith(_ZIP_START)):
+    if media in (Media.NHI_ZIP, Media.XLSX) or (
+        media is Media.CHECK_REPORT and raw.startswith(_ZIP_START)
+    ):
         return _has_zip_end(raw)
     if media is Media.FHIR_JSON:
         return raw.rstrip().endswith(b"}")
-    if media in (Media.CSV, Media.CHECK_REPORT):
+    if media in _LINES:
         return raw.rstrip(b"\x00").endswith((b"\n", b"\r"))
+    if media is Media.DBF:
+        count, header, record = (int.from_bytes(raw[a:b], "little") for a, b in _DBF_SIZES)
+        return len(raw) >= header + count * record
     if media is Media.HL7V2:
         return raw.endswith((b"\r", b"\n", b"\x1c"))
     return True

@@ -86,6 +86,20 @@ class CsvUnreadable(UnreadablePayload):
     )
 
 
+class TableUnreadable(UnreadablePayload):
+    """A workbook, a DBF or a file of fixed width that is damaged or not laid out as it should."""
+
+    code = "table-unreadable"
+    en = (
+        "The table cannot be read: {reason} (at {place}).",
+        "Let the sender save the file again, or correct the source's profile.",
+    )
+    zh = (
+        "表格檔無法讀取：{reason_zh}（位置：{place}）。",
+        "請送件端重新存檔，或修改來源的檔案設定。",
+    )
+
+
 class NhiFileUnreadable(UnreadablePayload):
     """XML, but not laid out as the NHI upload or IC-card format."""
 

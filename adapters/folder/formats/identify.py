@@ -8,13 +8,20 @@ from collections.abc import Callable
 
 from adapters.folder.formats.csv_layout import known_texts
 from adapters.folder.formats.csv_text import DELIMITERS, csv_rows
+from adapters.folder.formats.dbf_table import is_dbf
 from adapters.folder.formats.errors import CsvUnreadable, FileAmbiguous, FileUnidentified
 from adapters.folder.formats.safe_xml import peek_root
+from adapters.folder.formats.xls_table import is_xls
+from adapters.folder.formats.xlsx_table import is_workbook
 from adapters.folder.formats.zip_directory import member_names
 from adapters.ports.intake import Media
+from mapping.file_profile import TableFormat
+from mapping.profile import SourceProfile
 
 FHIR_NAMESPACE = "http://hl7.org/fhir"
 _HEAD_BYTES = 8192
+_LONGEST_RESOURCE = 1 << 20
+_TEXTS = {TableFormat.CSV: Media.CSV, TableFormat.FIXED: Media.FIXED_WIDTH, None: None}
 # MSH and its field separator; FHS and BHS open HL7 batches. A frame's VT may have come along.
 _HL7_START = re.compile(rb"[\x0b\s]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x80-\xff]")
 _RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
@@ -23,12 +30,15 @@ _REPORT_MARKS = ("程式代號".encode("cp950"), "程式代號".encode())
 _RULER = re.compile(rb"^ *=+(?: +=+)+ *\r?$", re.MULTILINE)
 
 
-def identify(raw: bytes, name: str) -> Media:
-    """The format of ``raw``. ``name`` helps only with a CSV whose header texts are not ours.
+def identify(raw: bytes, name: str, otherwise: Media | None = None) -> Media:
+    """The format of ``raw``. ``name`` helps only with a CSV whose header texts are not ours;
+    ``otherwise`` is what a file that cannot be told by its content is here.
 
     Raises FileUnidentified or FileAmbiguous, or ZipUnreadable for a damaged ZIP.
     """
     found = [media for media, matches in _FORMATS if matches(raw)]
+    if not found and otherwise is not None and _may_be_text(raw):
+        return otherwise
     if not found and _is_csv_by_name(raw, name):
         return Media.CSV
     if not found:
@@ -41,11 +51,37 @@ def identify(raw: bytes, name: str) -> Media:
     return found[0]
 
 
+def text_media(profile: SourceProfile) -> Media | None:
+    """What a source's text files are that do not say so themselves: CSV or fixed width."""
+    layout = profile.file
+    return _TEXTS.get(layout.format) if layout is not None else None
+
+
+def _may_be_text(raw: bytes) -> bool:
+    start = raw[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    return b"\0" not in start and not start.startswith((b"<", b"{", b"PK\x03\x04"))
+
+
 def _is_hl7(raw: bytes) -> bool:
     return _HL7_START.match(raw.removeprefix(b"\xef\xbb\xbf")) is not None
 
 
 def _is_fhir_json(raw: bytes) -> bool:
+    return _is_json_with_type(raw) and not _is_fhir_ndjson(raw)
+
+
+def _is_fhir_ndjson(raw: bytes) -> bool:
+    """Resources line by line: the first line is a whole one, and another one begins behind it."""
+    if not _is_json_with_type(raw):
+        return False
+    head = raw[:_LONGEST_RESOURCE].removeprefix(b"\xef\xbb\xbf").lstrip()
+    first, _, rest = head.partition(b"\n")
+    return first.rstrip().endswith(b"}") and rest.lstrip().startswith(b"{")
+
+
+def _is_json_with_type(raw: bytes) -> bool:
     start = raw[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
     return start.startswith(b"{") and _RESOURCE_TYPE.search(raw) is not None
 
@@ -70,6 +106,10 @@ def _is_nhi_zip(raw: bytes) -> bool:
         return False
     names = member_names(raw)
     return len(names) == 1 and names[0].lower().endswith(".xml")
+
+
+def _is_xlsx(raw: bytes) -> bool:
+    return raw.startswith(_ZIP_STARTS) and is_workbook(member_names(raw))
 
 
 def _is_check_report(raw: bytes) -> bool:
@@ -100,10 +140,14 @@ def _is_csv_by_name(raw: bytes, name: str) -> bool:
 _FORMATS: tuple[tuple[Media, Callable[[bytes], bool]], ...] = (
     (Media.HL7V2, _is_hl7),
     (Media.FHIR_JSON, _is_fhir_json),
+    (Media.FHIR_NDJSON, _is_fhir_ndjson),
     (Media.FHIR_XML, _is_fhir_xml),
     (Media.IC_CARD_XML, _is_ic_card),
     (Media.NHI_XML, _is_nhi_xml),
     (Media.NHI_ZIP, _is_nhi_zip),
+    (Media.XLSX, _is_xlsx),
+    (Media.XLS, is_xls),
+    (Media.DBF, is_dbf),
     (Media.CHECK_REPORT, _is_check_report),
     (Media.CSV, _is_csv_by_header),
 )
@@ -141,8 +185,8 @@ def _unidentified(raw: bytes) -> FileUnidentified:
         names = member_names(raw)
         if "[Content_Types].xml" in names:
             reason, reason_zh = (
-                "Excel workbooks are not read yet: save it as CSV",
-                "尚不支援 Excel 活頁簿，請另存為 CSV",
+                "an Office document that is no Excel workbook",
+                "並非 Excel 活頁簿的 Office 文件",
             )
         else:
             reason, reason_zh = (

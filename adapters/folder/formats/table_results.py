@@ -33,6 +33,8 @@ LINE = (
 _SHORTEST_LASTING_NUMBER = 6
 _MAX_FINDINGS = 1000
 _FORMULA = '="'
+# Their fields have names or ranges, whatever stands in the first rows.
+_OWN_HEADER = (TableFormat.DBF, TableFormat.FIXED)
 _ORDER_CODE = SHARED.index("order_code")
 
 
@@ -123,6 +125,8 @@ class _Reading:
             self.findings.append(Finding(code, "", "file", "", Severity.INFORMATION, counted))
 
     def _header(self, rows: Rows) -> list[str] | None:
+        if self.kind in _OWN_HEADER:
+            return next(rows)[1]
         wanted = self.profile.header_row
         if not wanted:
             return None
