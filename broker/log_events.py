@@ -142,6 +142,9 @@ EVENTS: Mapping[str, EventRule] = {
     "records.corrected": _event(
         "A person put a group of records right.", "receipt_id records ready held"
     ),
+    "codes.decided": _event(
+        "A person linked local codes; what waited for them is read again.", "records receipts"
+    ),
     "order.opted_out": _event(
         "A person said that an order must not be uploaded, or took that back.",
         "receipt_id records",
@@ -149,8 +152,5 @@ EVENTS: Mapping[str, EventRule] = {
     "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),
-    "codes.decided": _event(
-        "A person linked local codes; what waited for them is read again.", "records receipts"
-    ),
     "unlisted": _event("Something not on this list was logged; all of it is masked."),
 }

@@ -66,14 +66,14 @@ class _Work:
     reports: tuple[CheckReport, ...] = ()
     raw: bytes = b""
     """The bytes of a check report."""
+    source_id: str = ""
+    profile: SourceProfile | None = None
+    """Under which the drafts were made; None where the settings have none."""
 
 
 class Pipeline:
     """Works off stored receipts. ``on_ready`` wakes the scheduler; ``clock`` gives aware UTC."""
 
-    source_id: str = ""
-    profile: SourceProfile | None = None
-    """Under which the drafts were made; None where the settings have none."""
     def __init__(
         self,
         writer: Writer,
@@ -231,6 +231,8 @@ class Pipeline:
             findings=parsed.findings,
             drafts=tuple(drafts),
             visits=parsed.visits,
+            source_id=row.source_id,
+            profile=self._profiles.get(row.source_id),
         )
 
     def _store(self, work: _Work) -> Callable[[Connection], None]:
@@ -242,14 +244,15 @@ class Pipeline:
                 if outcome.released:
                     self._writer.call_on_loop(self.wake)
                 for package_id in outcome.package_ids:
-            source_id=row.source_id,
-            profile=self._profiles.get(row.source_id),
                     log_event(_log, "verdict.brought", package_id=package_id)
                 return
             if work.visits and store_visits(connection, work.receipt_id, work.visits):
                 self._writer.call_on_loop(self.wake)
             if work.content == Content.CORRECTION.value:
                 finish_receipt(connection, work.receipt_id, work.state, content=work.content)
+                return
+            if work.drafts and self._profiles.get(work.source_id) is not work.profile:
+                # Its codes mean something else by now: the receipt stays open and is read again.
                 return
             if work.state is ReceiptState.PARSED:
                 store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
@@ -262,9 +265,6 @@ class Pipeline:
                 error_text=work.error_text,
                 findings=json.loads(findings_to_json(work.findings)),
             )
-            if work.drafts and self._profiles.get(work.source_id) is not work.profile:
-                # Its codes mean something else by now: the receipt stays open and is read again.
-                return
 
         return store
 

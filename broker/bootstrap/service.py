@@ -129,13 +129,13 @@ class Broker:
         self._closing.push_async_callback(self._channel.close)
         await self._writer.write(settle_acknowledgements_after_crash)
         await self._writer.write(lambda c: recover_packages(c, self.clock()))
-        log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
-        self._build_work()
         self.profiles = MappedProfiles(self.settings.profiles)
         with self.reader.connect() as connection:
             self.profiles.load(connection)
         # Codes that were linked in the settings meanwhile, or just before a crash.
         await self._writer.write(lambda c: requeue_known(c, self.profiles))
+        log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
+        self._build_work()
         await self._open_doors()
         log_event(_log, "service.started", settings_file=self.settings.file is not None)
 

@@ -62,8 +62,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("verdict", "take check reports downloaded from NHI's VPN", "匯入由 VPN 下載的檢核報告"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
     Command("fix", "put all records of one cause right at once", "一次更正同一原因的紀錄"),
-    Command(
     Command("codes", "say what laboratories' own codes mean", "設定檢驗所代碼的對應"),
+    Command(
         "optout", "keep an order out of the upload, as the patient wished", "依病人意願不上傳醫令"
     ),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
