@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from adapters.folder.formats.identify import identify
+from adapters.folder.formats.identify import identify, text_media
 from adapters.ports.intake import Media
+from broker.bootstrap.lists import required_lists
 from broker.bootstrap.readers import READERS
 from broker.cli.convert_report import ConversionReport, report_as_json, report_as_text
 from broker.cli.local_file import read_file
@@ -23,8 +24,10 @@ from broker.redact import redact_error
 from broker.trial_packages import TrialResult, VisitIndex, seal_into
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
+from mapping.moment import TAIPEI
 from mapping.parsed import Content, ParsedPayload
 from mapping.profile import SourceProfile
+from mapping.rules import unchecked_codes
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
@@ -58,7 +61,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FILE",
         help="IC-card upload files with the visits",
     )
-    parser.add_argument("--config", type=Path, help="settings file: agreements and code tables")
+    parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--json", action="store_true", help="one JSON object")
@@ -69,13 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.config, os.environ)
     profile = source_profile(settings, arguments.source, needed=True)
     now = datetime.now(UTC)
-    report = ConversionReport(arguments.out)
+    lists = required_lists(settings.lists).lists
+    unchecked = unchecked_codes(lists.context(now.astimezone(TAIPEI).date()))
+    report = ConversionReport(arguments.out, unchecked=unchecked)
     payloads = _read_all([*arguments.visits, *arguments.files], profile, report)
     visits = VisitIndex()
     for _, payload in payloads:
         visits.add(payload.visits)
     report.visits = len(visits)
-    drafting = Drafting(settings.agreements, _uploaders(settings))
+    drafting = Drafting(settings.agreements, _uploaders(settings), lists)
     results = [
         TrialResult(name, draft)
         for name, payload in payloads
@@ -91,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
             now,
             settings.schedule.max_records_per_package,
             settings.schedule.max_package_bytes,
+            lists,
         )
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -122,7 +128,7 @@ def _read_all(
 
 def _read(name: str, profile: SourceProfile) -> ParsedPayload:
     raw = read_file(name)
-    media = identify(raw, PurePath(name).name)
+    media = identify(raw, PurePath(name).name, text_media(profile))
     payload = READERS[media](raw, profile)
     if payload.content not in (Content.REPORTS, Content.VISITS):
         is_upload = media in (Media.NHI_XML, Media.NHI_ZIP)

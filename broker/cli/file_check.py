@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import BinaryIO
 
-from adapters.folder.formats.identify import identify
+from adapters.folder.formats.identify import identify, text_media
 from adapters.ports.intake import Media
 from broker.bootstrap.readers import READERS
 from broker.cli.local_file import read_rest
@@ -19,6 +19,7 @@ from broker.redact import redact_error
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
 from mapping.report import LabReport
+from mapping.rules import unchecked_codes
 
 _UPLOADS = (Media.NHI_XML, Media.NHI_ZIP)
 _HEAD_BYTES = 1 << 16
@@ -108,22 +109,22 @@ def _fill_from_stream(
 ) -> None:
     head = stream.read(_HEAD_BYTES)
     stream.seek(0)
-    media = identify(head, PurePath(result.file).name)
+    media = identify(head, PurePath(result.file).name, text_media(context.profile))
     if media is not Media.NHI_XML:
         _fill(result, read_rest(stream, result.file), context, strict, limit)
         return
     result.kind, result.limit = media.value, limit
-    check_upload(stream, media, context.today, result)
+    check_upload(stream, media, context.today, result, context.lists, context.packages)
 
 
 def _fill(
     result: FileCheck, raw: bytes, context: PreviewContext, strict: bool, limit: int | None
 ) -> None:
-    media = identify(raw, PurePath(result.file).name)
+    media = identify(raw, PurePath(result.file).name, text_media(context.profile))
     result.kind = media.value
     if media in _UPLOADS:
         result.limit = limit
-        check_upload(BytesIO(raw), media, context.today, result)
+        check_upload(BytesIO(raw), media, context.today, result, context.lists, context.packages)
         return
     if strict and media is Media.HL7V2:
         # hl7apy takes a while to load and is needed for this alone.
@@ -139,3 +140,5 @@ def _fill(
         previews, findings = preview_records(report, context, result.record_count + 1)
         result.add_records(previews)
         result.add_findings(findings)
+    if parsed.reports:
+        result.add_findings(unchecked_codes(context.lists.context(context.today)))

@@ -17,6 +17,7 @@ from mapping.convert import convert
 from mapping.finding import Finding, Severity
 from mapping.match import Match, Outcome, match_visit
 from mapping.moment import TAIPEI
+from mapping.package_name import PackageName
 from mapping.profile import Agreement, Commission, Route, SourceProfile
 from mapping.record import Fields, UploadRecord
 from mapping.report import LabReport, ReportStatus
@@ -31,13 +32,15 @@ _STAND_IN_DAY = date(2025, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class PreviewContext:
-    """``visits`` and ``agreements`` may be empty: then their fields are named as needed."""
+    """``visits`` and ``agreements`` may be empty: then their fields are named as needed.
+    ``packages`` are the names of the upload files seen so far."""
 
     profile: SourceProfile
     agreements: Sequence[Agreement] = ()
     visits: Sequence[Visit] = ()
     today: date = field(default_factory=lambda: datetime.now(TAIPEI).date())
     lists: ImportedLists = NO_LISTS
+    packages: set[PackageName] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)

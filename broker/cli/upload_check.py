@@ -15,7 +15,7 @@ from mapping.editions.edition import Variant
 from mapping.finding import Finding, Severity
 from mapping.monthly import variant_of, variant_of_values
 from mapping.package_file import read_package
-from mapping.package_name import parse_stem
+from mapping.package_name import PackageName, parse_stem
 from mapping.record import UploadRecord, plain_values
 from mapping.rules import (
     NO_LISTS,
@@ -55,9 +55,11 @@ def check_upload(
     today: date,
     result: UploadResult,
     lists: ImportedLists = NO_LISTS,
+    seen: set[PackageName] | None = None,
 ) -> None:
     """Read ``stream`` once and give ``result`` every record and finding, in the order of the
-    file. Raises the errors of ``mapping.upload_errors``, possibly after some of them."""
+    file. ``seen`` are the packages before it, to which it is added. Raises the errors of
+    ``mapping.upload_errors``, possibly after some of them."""
     stem = PurePath(result.file).stem
     encodings: list[str] = []
     if media is Media.NHI_ZIP:
@@ -71,7 +73,8 @@ def check_upload(
     if not first:
         result.add_findings([Finding("nhi-file-empty", place="patient")])
         return
-    context = lists.context(today, sealed=True)
+    used = _used_serials(stem, set() if seen is None else seen)
+    context = replace(lists.context(today, sealed=True), used_serials=used)
     claimed = ClaimedMonths()
     told = _told(chain(first, records), context, claimed, result)
     result.add_findings(package_findings(told, _package_stem(stem, first[0]), context))
@@ -105,6 +108,18 @@ def _told(
             yield record
     finally:
         result.record_count += number - kept
+
+
+def _used_serials(stem: str, seen: set[PackageName]) -> frozenset[int]:
+    """The serials of the same institution and day in ``seen``, which learns this one. A file for
+    the web page, whose name is free, has none."""
+    try:
+        name = parse_stem(stem)
+    except ValueError:
+        return frozenset()
+    used = frozenset(each.serial for each in seen if each[:2] == name[:2])
+    seen.add(name)
+    return used
 
 
 def _placed(finding: Finding, number: int) -> Finding:

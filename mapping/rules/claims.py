@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from mapping.finding import Finding
+from mapping.monthly import is_outside_claims
 from mapping.record import UploadRecord, plain_values
 
 ClaimedOrder: TypeAlias = tuple[str, str, str]
@@ -54,8 +55,10 @@ def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Findin
     = 4) is none of the claim's start times, to the minute (SPEC114 p. 6).
 
     A course or a scheduled test may be claimed a month after its first day, so the month of
-    execution (h4) must be covered too.
+    execution (h4) must be covered too. Codes that no claim has are passed over.
     """
+    if is_outside_claims(header.get("h15", "")):
+        return
     known = claims.of(header.get("h2", ""))
     day = header.get("h11") or header.get("h13") or ""
     if known is None or not known.months.issuperset(_months_of(header)):
