@@ -80,7 +80,8 @@ RECEIPT_TRANSITIONS: Mapping[ReceiptState, frozenset[ReceiptState]] = {
 RECORD_TRANSITIONS: Mapping[RecordState, frozenset[RecordState]] = {
     RecordState.HELD: frozenset({RecordState.HELD, RecordState.READY, RecordState.SUPERSEDED}),
     RecordState.READY: frozenset({RecordState.SEALED, RecordState.HELD, RecordState.SUPERSEDED}),
-    RecordState.SEALED: frozenset({RecordState.INFLIGHT, RecordState.READY}),
+    # A check report, or a person, may say of a package that it was uploaded by hand.
+    RecordState.SEALED: frozenset({RecordState.INFLIGHT, RecordState.READY, RecordState.CHECKING}),
     RecordState.INFLIGHT: frozenset(
         {RecordState.CHECKING, RecordState.UNKNOWN, RecordState.SEALED, RecordState.REJECTED}
     ),
@@ -91,7 +92,9 @@ RECORD_TRANSITIONS: Mapping[RecordState, frozenset[RecordState]] = {
 }
 
 PACKAGE_TRANSITIONS: Mapping[PackageState, frozenset[PackageState]] = {
-    PackageState.SEALED: frozenset({PackageState.CLAIMED, PackageState.STALE}),
+    PackageState.SEALED: frozenset(
+        {PackageState.CLAIMED, PackageState.STALE, PackageState.SUBMITTED}
+    ),
     PackageState.CLAIMED: frozenset({PackageState.INFLIGHT, PackageState.SEALED}),
     PackageState.INFLIGHT: frozenset(
         {

@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from sqlalchemy import Connection, and_, or_, select
 
 from broker.states import PackageState
-from broker.store.packages import move_package
+from broker.store.packages import close_attempt, move_package, open_attempt
 from broker.store.rows import AnyRow
 from broker.store.schema import package, package_record, record
 from broker.store.verdicts import confirm_records, is_about, store_verdict
@@ -55,7 +55,8 @@ def apply_check_report(
     """Lay the reports of one file against all packages and store what they decide.
 
     Running it again changes nothing. A package whose sending ended without an answer is proved
-    to have arrived by its report.
+    to have arrived by its report; one that was only sealed here is proved to have been uploaded by
+    hand, by its upload time (h16), which no other file has.
     """
     told: dict[int, _Told] = {}
     findings: list[Finding] = []
@@ -95,6 +96,10 @@ class _Told:
     def add(self, report: CheckReport, printed: CheckedRecord) -> None:
         key = replace(report, records=())
         self.parts.setdefault(key, []).append(printed)
+
+    def names_upload_time(self) -> bool:
+        """Whether every record is told with its h16."""
+        return all(each.values.get("h16") for part in self.parts.values() for each in part)
 
     def reports(self) -> list[CheckReport]:
         return [replace(key, records=tuple(records)) for key, records in self.parts.items()]
@@ -194,8 +199,12 @@ def _apply(
     poll: timedelta,
 ) -> ReportOutcome:
     sent = told.row
-    if sent.state == PackageState.UNKNOWN.value:
+    is_sealed = sent.state == PackageState.SEALED.value and told.names_upload_time()
+    if is_sealed or sent.state == PackageState.UNKNOWN.value:
         number = next((part.receipt_number for part in told.parts if part.receipt_number), "")
+        if is_sealed:
+            attempt_id = open_attempt(connection, sent.id, "hand", now)
+            close_attempt(connection, attempt_id, now, "confirmed", error_code="check-report")
         _prove_arrival(connection, sent.id, number, now)
     counts = store_verdict(connection, sent.id, raw, told.reports(), now, poll)
     parameters = (
@@ -203,6 +212,7 @@ def _apply(
         ("accepted", str(counts.accepted)),
         ("rejected", str(counts.rejected)),
         ("unchanged", str(counts.unchanged)),
+        ("amended", str(counts.amended)),
         ("unread", str(counts.unread)),
     )
     out_of_turn = any(finding.code == "report-out-of-turn" for finding in counts.findings)

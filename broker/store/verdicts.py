@@ -38,6 +38,8 @@ class VerdictCounts:
     released: int = 0
     unchanged: int = 0
     """Records of which the reports say what was known before."""
+    amended: int = 0
+    """Rejected records of which the reports name faults that were not known before."""
     findings: tuple[Finding, ...] = ()
 
 
@@ -63,8 +65,9 @@ def store_verdict(
 ) -> VerdictCounts:
     """Move each record that the reports name; keep the raw report.
 
-    What an earlier report decided stands: the same word again changes nothing, the opposite one
-    becomes a finding. A package that is not with NHI as far as is known stays as it is.
+    What an earlier report decided stands: the same word again changes nothing, further faults of
+    a rejected record are added to those known, the opposite word becomes a finding. A package
+    that is not with NHI as far as is known stays as it is.
     """
     sent = get_package(connection, package_id)
     if sent.state not in (PackageState.SUBMITTED.value, PackageState.CHECKED.value):
@@ -74,16 +77,20 @@ def store_verdict(
     accepted: list[int] = []
     findings: list[Finding] = []
     refused: list[int] = []
-    unread = unchanged = 0
+    unread = unchanged = amended = 0
     for row in _package_rows(connection, package_id):
         item = stamp_upload_time(record_from_json(json.loads(row.body)), sent.sealed_at)
         faults = checked.of_all or checked.errors_of(item)
         said = "rejected" if faults else "accepted" if checked.is_accepted(item) else ""
         if row.verdict or row.state != RecordState.CHECKING.value:
             before = row.verdict or row.state
-            unchanged += said == before
             if said and said != before:
                 findings.append(_contradiction(connection, row, sent.stem, said, before))
+            elif faults and _names_more(row, faults):
+                amended += 1
+                findings += _amend(connection, row, item, faults, sent.stem)
+            else:
+                unchanged += said == before
         elif faults:
             _reject(connection, row, item, faults, now)
             refused.append(row.id)
@@ -108,7 +115,9 @@ def store_verdict(
                 error_code="",
             )
     released = release_waiting(connection, [*accepted, *refused])
-    return VerdictCounts(len(accepted), len(refused), unread, released, unchanged, tuple(findings))
+    return VerdictCounts(
+        len(accepted), len(refused), unread, released, unchanged, amended, tuple(findings)
+    )
 
 
 def _is_of(report: CheckReport, sent: AnyRow) -> bool:
@@ -131,6 +140,8 @@ def _package_rows(connection: Connection, package_id: int) -> Sequence[AnyRow]:
             record.c.was_accepted,
             record.c.findings,
             record.c.order_code,
+            record.c.verdict_code,
+            record.c.verdict_fields,
             package_record.c.verdict,
         )
         .join(package_record, package_record.c.record_id == record.c.id)
@@ -147,16 +158,70 @@ def _reject(
     now: datetime,
 ) -> None:
     kept = [f for f in findings_from_json(row.findings) if f.severity is not Severity.ERROR]
+    codes, tags = _named_by(faults)
     move_records(
         connection,
         [row.id],
         RecordState.REJECTED,
         checked_at=now,
-        verdict_code=",".join(dict.fromkeys(fault.error_code for fault in faults)),
-        verdict_fields=",".join(dict.fromkeys(tag for fault in faults for tag in fault.flagged)),
+        verdict_code=",".join(codes),
+        verdict_fields=",".join(tags),
         findings=findings_to_json((*verdict_findings(item, faults), *kept)),
         **({} if row.was_accepted else {"confirmed_at": None}),
     )
+
+
+def _named_by(faults: Sequence[CheckedRecord]) -> tuple[dict[str, None], dict[str, None]]:
+    """The codes and the marked fields, each once, in their order."""
+    codes = dict.fromkeys(fault.error_code for fault in faults)
+    return codes, dict.fromkeys(tag for fault in faults for tag in fault.flagged)
+
+
+def _known_faults(row: AnyRow) -> tuple[dict[str, None], dict[str, None]]:
+    codes, tags = row.verdict_code.split(","), row.verdict_fields.split(",")
+    return dict.fromkeys(filter(None, codes)), dict.fromkeys(filter(None, tags))
+
+
+def _names_more(row: AnyRow, faults: Sequence[CheckedRecord]) -> bool:
+    pairs = zip(_named_by(faults), _known_faults(row), strict=True)
+    return any(said.keys() - known.keys() for said, known in pairs)
+
+
+def _amend(
+    connection: Connection,
+    row: AnyRow,
+    item: UploadRecord,
+    faults: Sequence[CheckedRecord],
+    stem: str,
+) -> tuple[Finding, ...]:
+    """Add what a further report names beside the known faults of a rejected record; of one that
+    moved on meanwhile a finding tells it."""
+    known = findings_from_json(row.findings)
+    codes, tags = _named_by(faults)
+    known_codes, known_tags = _known_faults(row)
+    values = {
+        "verdict_code": ",".join(known_codes | codes),
+        "verdict_fields": ",".join(known_tags | tags),
+    }
+    told: tuple[Finding, ...] = ()
+    if row.state == RecordState.REJECTED.value:
+        added = [each for each in verdict_findings(item, faults) if each not in known]
+        errors = [each for each in known if each.severity is Severity.ERROR]
+        rest = [each for each in known if each.severity is not Severity.ERROR]
+        values["findings"] = findings_to_json((*errors, *added, *rest))
+    else:
+        parameters = (("stem", stem), ("codes", ", ".join(codes)))
+        told = (
+            Finding(
+                "verdict-adds-faults",
+                value=row.order_code,
+                severity=Severity.WARNING,
+                parameters=parameters,
+            ),
+        )
+        values["findings"] = findings_to_json((*known, *told))
+    connection.execute(update(record).where(record.c.id == row.id).values(values))
+    return told
 
 
 def _contradiction(

@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
 
 from broker.demo.messages import Line, oru
 from broker.demo.people import CLINIC, PEOPLE
 from broker.sandbox.printing import PrintedLayout, PrintedRecord, print_report
 from broker.store.receipts import replay_receipt
-from broker.store.schema import package
 from mapping.finding import finding_texts
 from tests.integration.broker_stage import NOW, open_stage
 from tests.integration.verdict_stage import (
@@ -107,6 +105,7 @@ async def test_the_same_report_twice_changes_nothing(tmp_path: Path) -> None:
         (told,) = json.loads(receipt_row(stage, again.receipt_id).findings)
         assert dict(told["parameters"]) | {"stem": ""} == {
             "stem": "", "accepted": "0", "rejected": "0", "unchanged": "4", "unread": "0",
+            "amended": "0",
         }  # fmt: skip
 
 
@@ -243,22 +242,6 @@ async def test_a_report_proves_that_a_package_without_an_answer_arrived(tmp_path
         assert package_state(stage, package_id) == "checked"
         assert {row.confirmed_at for row in stage.records()} == {stage.now}
         assert stage.now > NOW
-
-
-async def test_a_report_before_the_package_left_changes_nothing_and_is_kept(
-    tmp_path: Path,
-) -> None:
-    async with open_stage(tmp_path, check_reports=desk()) as stage:
-        await receive_orders(stage)
-        package_id = await submit(stage)
-        await stage.pretend(1, "checking")
-        await stage.writer.write(
-            lambda c: c.execute(update(package).values(state="sealed", receipt_number=""))
-        )
-        taken = await bring(stage, Report(sent_records(stage, package_id)).correct())
-        assert stage.states() == ["checking"] * 4
-        assert receipt_row(stage, taken.receipt_id).state == "quarantined"
-        assert finding_codes(stage, taken.receipt_id) == ["report-out-of-turn"]
 
 
 async def test_a_fault_of_the_file_as_a_whole_rejects_every_record(tmp_path: Path) -> None:

@@ -55,11 +55,17 @@ async def receive_orders(stage: Stage) -> None:
     assert stage.states() == ["ready"] * len(ORDERS)
 
 
-async def submit(stage: Stage, *, number: str = NUMBER, known: bool = True) -> int:
-    """Seal what is ready and hand it to NHI; with ``known`` False its answer got lost."""
+async def seal(stage: Stage) -> int:
+    """Seal what is ready and send nothing."""
     sealer = Sealer(stage.writer, stage.reader, stage.folder, lambda: stage.now, 1000)
     package_id = await sealer.seal(CLINIC)
     assert package_id is not None
+    return package_id
+
+
+async def submit(stage: Stage, *, number: str = NUMBER, known: bool = True) -> int:
+    """Seal what is ready and hand it to NHI; with ``known`` False its answer got lost."""
+    package_id = await seal(stage)
 
     def send(connection: Any) -> None:
         move_package(connection, package_id, PackageState.CLAIMED)
