@@ -92,7 +92,7 @@ class Taking:
         except (OSError, LabbrokerError) as error:
             return ReadFile(ready, error=error)
         try:
-            media = self._folder.media or identify(file.raw, file.label)
+            media = self._folder.media or identify(file.raw, file.label, self._folder.text_media)
         except UnreadablePayload as error:
             # What cannot be told from its content may be a file that still grows.
             return ReadFile(ready, error=None if ready.must_end else error)

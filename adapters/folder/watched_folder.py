@@ -25,6 +25,8 @@ class WatchedFolder:
     stale_seconds: float = 3600.0
     max_bytes: int = 20 * 1024 * 1024
     media: Media | None = None
+    text_media: Media | None = None
+    """What a text is here whose content does not tell."""
     polling: bool = False
     needs_marker: bool = False
     done_name: str = "done"
