@@ -21,9 +21,11 @@ from broker.check_reports import CheckReports
 from broker.drafting import Draft, Drafting
 from broker.finding_json import findings_to_json
 from broker.logs import log_event
+from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
 from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
+from broker.store.results import store_report_index
 from broker.store.rows import AnyRow
 from broker.store.visits import find_visits, store_visits
 from broker.store.writer import Writer
@@ -62,6 +64,8 @@ class _Work:
     error_text: str = ""
     findings: tuple[Finding, ...] = ()
     drafts: tuple[Draft, ...] = ()
+    indexed: tuple[IndexedReport, ...] = ()
+    """What is noted of its reports, so that clinics may read them."""
     visits: tuple[Visit, ...] = ()
     reports: tuple[CheckReport, ...] = ()
     raw: bytes = b""
@@ -210,6 +214,7 @@ class Pipeline:
         self, connection: Connection, row: AnyRow, profile: SourceProfile, parsed: ParsedPayload
     ) -> _Work:
         drafts: list[Draft] = []
+        indexed: tuple[IndexedReport, ...] = ()
         if parsed.content is Content.REPORTS:
             withheld = tuple(
                 replace(finding, severity=Severity.ERROR)
@@ -224,12 +229,15 @@ class Pipeline:
                 withheld,
                 parsed.findings,
             )
+            # A message for training is no result of anybody's.
+            indexed = () if withheld else index_reports(parsed.reports, profile)
         return _Work(
             receipt_id=row.id,
             state=ReceiptState.PARSED,
             content=parsed.content.value,
             findings=parsed.findings,
             drafts=tuple(drafts),
+            indexed=indexed,
             visits=parsed.visits,
             source_id=row.source_id,
             profile=self._profiles.get(row.source_id),
@@ -255,7 +263,9 @@ class Pipeline:
                 # Its codes mean something else by now: the receipt stays open and is read again.
                 return
             if work.state is ReceiptState.PARSED:
-                store_drafts(connection, work.receipt_id, work.drafts, self._clock(), self._check)
+                now = self._clock()
+                store_drafts(connection, work.receipt_id, work.drafts, now, self._check)
+                store_report_index(connection, work.receipt_id, work.indexed, now)
             finish_receipt(
                 connection,
                 work.receipt_id,

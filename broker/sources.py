@@ -41,6 +41,7 @@ class SourceDirectory:
             or not (source.token_hashes or source.source_id in folder_sources)
         ]
 
+        self._readers = {each.source_id: frozenset(each.reads_for) for each in sources}
         # Every message asks, and few answers differ. Bounded, since a peer sends what it likes.
         self._known: dict[tuple[str, str, str], str | None] = {}
 
@@ -81,6 +82,10 @@ class SourceDirectory:
                 self._known.clear()
             self._known[asked] = self.of_peer(*asked)
         return self._known[asked]
+
+    def clinics_of(self, source_id: str) -> frozenset[str]:
+        """The institution codes for which a source may read results; it sends none then."""
+        return self._readers.get(source_id, frozenset())
 
     def of_token(self, token: str) -> str | None:
         """The HTTP source that holds ``token``."""

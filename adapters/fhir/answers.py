@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,8 @@ from adapters.fhir.errors import NoUsableResult, PayloadTooLarge
 from adapters.fhir.outcome import error_outcome, finding_issues, issue, outcome
 from adapters.fhir.payload import Entry, FhirPayload, open_json, open_xml
 from adapters.fhir.representation import Format
+from adapters.fhir.result_ids import entry_id
+from adapters.fhir.steps import Step
 from adapters.ports.intake import Accepted
 from mapping.errors import LabbrokerError, Language, UnreadablePayload
 from mapping.finding import Finding, Severity
@@ -82,17 +85,24 @@ def refusal_answer(error: LabbrokerError, language: Language) -> Answer:
 
 
 def answer(
-    judged: Judged, receipt: Accepted, base: str, preference: str, language: Language
+    judged: Judged,
+    receipt: Accepted,
+    base: str,
+    preference: str,
+    language: Language,
+    steps: Sequence[Step] = (),
 ) -> Answer:
     """The answer to a durable payload. ``base`` is the URL of the service without closing slash;
-    ``preference`` is the ``return=`` of the Prefer header, or ``""``."""
+    ``preference`` is the ``return=`` of the Prefer header, or ``""``; ``steps`` say what was done
+    for results that were more than created."""
     payload = judged.payload
+    done = {step.wish.entry: step for step in steps}
     if payload is not None and payload.bundle_type == "batch":
-        return Answer(200, _response_bundle(payload, judged, receipt, language))
+        return Answer(200, _response_bundle(payload, judged, receipt, done, language))
     if judged.error is not None or payload is None:
         return refusal_answer(judged.error or UnreadablePayload(), language)
     if payload.bundle_type == "transaction":
-        return Answer(200, _response_bundle(payload, judged, receipt, language))
+        return Answer(200, _response_bundle(payload, judged, receipt, done, language))
     texts = _REPEATED if receipt.duplicate else _TAKEN
     told = outcome(
         issue("information", "informational", texts[language].format(receipt=receipt.receipt_id)),
@@ -100,18 +110,23 @@ def answer(
     )
     if payload.type_name == "Bundle":
         return Answer(200, told)
-    location = f"{base}/{_location(payload.type_name, receipt, 0)}"
-    headers = {"Location": location, "ETag": 'W/"1"'}
+    step = done.get(0)
+    location = f"{base}/{_location(payload.type_name, receipt, 0, step)}"
+    headers = {"Location": location, "ETag": _etag(step)}
     body: dict[str, Any] | None = told
     if preference == "minimal":
         body = None
     elif preference != "OperationOutcome":
-        body = _as_stored(payload, receipt)
-    return Answer(200 if receipt.duplicate else 201, body, headers)
+        body = _as_stored(payload, receipt, step)
+    return Answer(200 if receipt.duplicate or _stood(step) else 201, body, headers)
 
 
 def _response_bundle(
-    payload: FhirPayload, judged: Judged, receipt: Accepted, language: Language
+    payload: FhirPayload,
+    judged: Judged,
+    receipt: Accepted,
+    done: Mapping[int, Step],
+    language: Language,
 ) -> dict[str, Any]:
     by_entry = _by_entry(judged)
     return {
@@ -119,14 +134,23 @@ def _response_bundle(
         "id": f"r{receipt.receipt_id}",
         "type": f"{payload.bundle_type}-response",
         "entry": [
-            {"response": _entry_response(entry, index, by_entry.get(index, []), receipt, language)}
+            {
+                "response": _entry_response(
+                    entry, index, by_entry.get(index, []), receipt, done.get(index), language
+                )
+            }
             for index, entry in enumerate(payload.entries)
         ],
     }
 
 
 def _entry_response(
-    entry: Entry, index: int, findings: list[Finding], receipt: Accepted, language: Language
+    entry: Entry,
+    index: int,
+    findings: list[Finding],
+    receipt: Accepted,
+    step: Step | None,
+    language: Language,
 ) -> dict[str, Any]:
     response: dict[str, Any] = {}
     unusable = [
@@ -139,9 +163,9 @@ def _entry_response(
         formal = all(finding.code in _STRUCTURAL for finding in unusable)
         response["status"] = "400 Bad Request" if formal else "422 Unprocessable Entity"
     else:
-        response["status"] = "200 OK" if receipt.duplicate else "201 Created"
-        response["location"] = _location(entry.type_name, receipt, index)
-        response["etag"] = 'W/"1"'
+        response["status"] = "200 OK" if receipt.duplicate or _stood(step) else "201 Created"
+        response["location"] = _location(entry.type_name, receipt, index, step)
+        response["etag"] = _etag(step)
     if findings:
         response["outcome"] = outcome(*finding_issues(findings, language))
     return response
@@ -158,17 +182,30 @@ def _by_entry(judged: Judged) -> dict[int, list[Finding]]:
     return by_entry
 
 
-def _location(type_name: str, receipt: Accepted, index: int) -> str:
-    return f"{type_name}/r{receipt.receipt_id}-{index}/_history/1"
+def _stood(step: Step | None) -> bool:
+    """Whether there was something before it."""
+    return step is not None and (step.kept or step.version > 1)
 
 
-def _as_stored(payload: FhirPayload, receipt: Accepted) -> dict[str, Any]:
+def _etag(step: Step | None) -> str:
+    return f'W/"{step.version if step else 1}"'
+
+
+def _location(type_name: str, receipt: Accepted, index: int, step: Step | None) -> str:
+    resource_id = step.resource_id if step else ""
+    version = step.version if step else 1
+    own = resource_id or entry_id(receipt.receipt_id, index)
+    return f"{type_name}/{own}/_history/{version}"
+
+
+def _as_stored(payload: FhirPayload, receipt: Accepted, step: Step | None) -> dict[str, Any]:
     """The resource as sent, under the id that it has here."""
     sent = dict(payload.document)
     meta = sent.pop("meta", None)
+    version = str(step.version if step else 1)
     return {
         "resourceType": sent.pop("resourceType"),
-        "id": f"r{receipt.receipt_id}-0",
-        "meta": {**(meta if isinstance(meta, dict) else {}), "versionId": "1"},
+        "id": (step.resource_id if step else "") or entry_id(receipt.receipt_id, 0),
+        "meta": {**(meta if isinstance(meta, dict) else {}), "versionId": version},
         **{name: value for name, value in sent.items() if name != "id"},
     }

@@ -5,18 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 FHIR_VERSION = "4.0.1"
-_DATE = "2026-08-14"
+_DATE = "2026-11-22"
 
 _DOCUMENTATION = (
     "Takes laboratory results. A Bundle of any type is posted to the base; transaction and batch "
     "are answered entry by entry, other types with an OperationOutcome. Ids are assigned here and "
-    "opaque. Sending the same bytes again is safe: the answer is 200 with the same ids. "
-    "Conditional headers and queries have no effect yet."
+    "opaque. Sending the same bytes again is safe: the answer is 200 with the same ids."
+)
+_UPDATES = (
+    " Conditional creates and updates go by identifier. A conditional create of a known result "
+    "with other content is refused with 409."
+)
+_READS = (
+    " A clinic reads and searches the results that it ordered, a sender those that it sent; of "
+    "all others nothing is told."
 )
 
 
-def capability_statement() -> dict[str, Any]:
-    """The statement, in the element order of the specification."""
+def capability_statement(*, updates: bool = False, reads: bool = False) -> dict[str, Any]:
+    """The statement, in the element order of the specification. ``updates``: PUT and conditions
+    are kept; ``reads``: results are served."""
+    names = ("DiagnosticReport", "Observation")
+    documentation = _DOCUMENTATION + _UPDATES * updates + _READS * reads
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -29,22 +39,51 @@ def capability_statement() -> dict[str, Any]:
         "rest": [
             {
                 "mode": "server",
-                "documentation": _DOCUMENTATION,
+                "documentation": documentation,
                 "security": {"description": "A credential on every request but this one."},
-                "resource": [_creates("DiagnosticReport"), _creates("Observation")],
+                "resource": [_resource(name, updates=updates, reads=reads) for name in names],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "operation": [
+                    {
+                        "name": "process-message",
+                        "definition": "http://hl7.org/fhir/OperationDefinition/"
+                        "MessageHeader-process-message",
+                    }
+                ],
             }
         ],
     }
 
 
-def _creates(name: str) -> dict[str, Any]:
-    return {
+def _resource(name: str, *, updates: bool, reads: bool) -> dict[str, Any]:
+    interactions = ["create"] + ["update"] * updates + ["read", "search-type"] * reads
+    made: dict[str, Any] = {
         "type": name,
-        "interaction": [{"code": "create"}],
-        "versioning": "no-version",
+        "interaction": [{"code": code} for code in interactions],
+        "versioning": "versioned-update" if updates else "no-version",
         "readHistory": False,
-        "updateCreate": False,
-        "conditionalCreate": False,
-        "conditionalUpdate": False,
+        "updateCreate": updates,
+        "conditionalCreate": updates,
+        "conditionalRead": "not-match" if reads else "not-supported",
+        "conditionalUpdate": updates,
+        "conditionalDelete": "not-supported",
     }
+    if reads:
+        if name == "DiagnosticReport":
+            made["searchInclude"] = ["DiagnosticReport:result"]
+        made["searchParam"] = [
+            {"name": parameter, "type": kind, "documentation": text}
+            for parameter, kind, text in SEARCH_PARAMETERS
+        ]
+    return made
+
+
+SEARCH_PARAMETERS = (
+    ("patient.identifier", "token", "National id or permit number, or a chart number."),
+    ("subject.identifier", "token", "The same as patient.identifier."),
+    ("date", "date", "Time of collection, with eq, ge, gt, le, lt; a day is one of Taipei."),
+    ("_lastUpdated", "date", "When the newest word on the result was stored."),
+    ("_since", "date", "The same as _lastUpdated with ge."),
+    ("_count", "number", "Results on a page, at most 200."),
+)
+"""Name, type and meaning of each search parameter."""

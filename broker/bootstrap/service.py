@@ -35,6 +35,8 @@ from broker.intake import DurableIntake
 from broker.logs import log_event
 from broker.packages import Sealer
 from broker.pipeline import Pipeline
+from broker.resources import StoredResources
+from broker.results import ReadResults
 from broker.scheduler import Scheduler
 from broker.sources import SourceDirectory
 from broker.store.engine import open_reader, open_writer
@@ -289,7 +291,14 @@ class Broker:
         application.add_routes(control_routes(token, self.replay, self._hand_work().orders()))
         application.add_subapp(
             "/fhir",
-            fhir_application(self.intake, self._authenticate, settings.http.max_body_bytes),
+            fhir_application(
+                self.intake,
+                self._authenticate,
+                settings.http.max_body_bytes,
+                results=ReadResults(self.reader, READERS, settings.profiles),
+                ledger=StoredResources(self._writer, self.reader),
+                clinics_of=self._directory.clinics_of,
+            ),
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
         self._closing.push_async_callback(self._runner.cleanup)

@@ -202,6 +202,7 @@ def _source(entry: Values) -> SourceSettings:
         sending_facility=entry["sending_facility"],
         token_hashes=entry["token_sha256"],
         certificate_hashes=entry["certificate_sha256"],
+        reads_for=entry["reads_for"],
         check_reports=entry["check_reports"],
     )
 

@@ -93,6 +93,12 @@ def _institution(key: Key, value: Any, folder: Path) -> str:
     return text
 
 
+def _institutions(key: Key, value: Any, folder: Path) -> tuple[str, ...]:
+    codes = _texts(key, value, folder)
+    _need(all(_INSTITUTION.fullmatch(code) for code in codes), key)
+    return codes
+
+
 def _choice(key: Key, value: Any, folder: Path) -> str:
     _need(value in key.choices, key)
     return str(value)
@@ -144,6 +150,7 @@ _READERS: dict[Kind, Callable[[Key, Any, Path], Any]] = {
     Kind.NETWORKS: _networks,
     Kind.HASHES: _hashes,
     Kind.INSTITUTION: _institution,
+    Kind.INSTITUTIONS: _institutions,
     Kind.CHOICE: _choice,
     Kind.SECRET: _secret,
     Kind.LINKS: _links,

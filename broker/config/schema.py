@@ -49,6 +49,7 @@ class Kind(StrEnum):
     NETWORKS = "list of IP addresses or networks"
     HASHES = "list of SHA-256 hashes (64 hexadecimal digits)"
     INSTITUTION = "institution code (10 letters and digits)"
+    INSTITUTIONS = "list of institution codes (10 letters and digits)"
     CHOICE = "one of"
     SECRET = "secret reference (env:NAME or file:PATH)"  # noqa: S105
     LINKS = "table of text = text"
@@ -231,6 +232,14 @@ _SOURCE = Section(
             Kind.HASHES,
             (),
             "HTTP: SHA-256 of each bearer token that this source may use.",
+        ),
+        Key(
+            "reads_for",
+            Kind.INSTITUTIONS,
+            (),
+            "HTTP: the clinics whose results the tokens of this source may read by FHIR. A source "
+            "that reads for a clinic sends nothing; without it, a source reads what it sent "
+            "itself.",
         ),
         Key(
             "certificate_sha256",

@@ -66,6 +66,8 @@ class SourceSettings:
     token_hashes: tuple[str, ...] = field(default=(), repr=False)
     certificate_hashes: tuple[str, ...] = ()
     """SHA-256 of the client certificates (DER) of this source; whoever shows another is not it."""
+    reads_for: tuple[str, ...] = ()
+    """Institution codes of the clinics whose results its token may read; it sends none then."""
     check_reports: bool = False
     """It may bring NHI's check reports, which move the records of whole packages."""
 

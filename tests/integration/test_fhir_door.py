@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from adapters.fhir import answers, routes
+from adapters.fhir import answers, receiving
 from adapters.fhir.representation import Format, write
 from adapters.fhir.routes import fhir_application
 from adapters.ports.intake import Accepted, Door, Media, Payload, Settle, StorageUnavailable
@@ -136,7 +136,7 @@ async def test_without_a_credential_nothing_is_read(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parsed: list[bytes] = []
-    monkeypatch.setattr(routes, "judge", lambda raw, *_: parsed.append(raw))
+    monkeypatch.setattr(receiving, "judge", lambda raw, *_: parsed.append(raw))
     for path in ("/fhir", "/fhir/", "/fhir/Observation", "/fhir/DiagnosticReport", "/fhir/nothing"):
         for body in (encode(full_bundle()), b"{", b"x" * 1000):
             response, told = await client.post(body, path, Authorization="Bearer bad")
@@ -304,9 +304,9 @@ async def test_a_large_body_is_read_off_the_loop(
             threads.append(False)
         return answers.judge(*arguments)
 
-    monkeypatch.setattr(routes, "judge", noted)
+    monkeypatch.setattr(receiving, "judge", noted)
     large = bundle(*(observation(f"o{number}") for number in range(700)))
-    assert len(encode(large)) > routes.OFF_LOOP_BYTES
+    assert len(encode(large)) > receiving.OFF_LOOP_BYTES
     response, _ = await client.post(large)
     assert response.status == 200
     await client.post(full_bundle())

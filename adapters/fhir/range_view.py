@@ -1,0 +1,26 @@
+"""The reference range of a result line → ``referenceRange`` with the lab's own bounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.fhir.literals import LiteralDecimal, is_decimal_literal
+from adapters.fhir.values import range_text
+from mapping.report import ReferenceRange
+
+
+def reference_ranges(reference: ReferenceRange, unit: str) -> list[dict[str, Any]]:
+    """None or one element. Its text is what was sent, unless the bounds already say it."""
+    made: dict[str, Any] = {}
+    for name, bound in (("low", reference.low), ("high", reference.high)):
+        if bound and is_decimal_literal(bound):
+            made[name] = {"value": LiteralDecimal(bound)}
+            if unit.strip():
+                made[name]["unit"] = unit
+    text = reference.raw or reference.text or range_text(reference.low, reference.high)
+    whole = range_text(
+        reference.low if "low" in made else "", reference.high if "high" in made else ""
+    )
+    if text.strip() and text != whole:
+        made["text"] = text
+    return [made] if made else []

@@ -1,0 +1,81 @@
+"""What is noted of each report, so that it is found again: for whom, about whom, from when.
+
+The report itself is not kept twice: it is read again from the bytes of its receipt.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from mapping.agreements import parties_of
+from mapping.collection_time import collected_at, usable
+from mapping.order_identity import order_identity
+from mapping.profile import SourceProfile
+from mapping.report import LabReport
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedReport:
+    """``identity`` is alike for all words on one result; ``taken_*`` are its first and last
+    times, aware UTC, None where no time was sent."""
+
+    source_id: str
+    number: int
+    identity: bytes
+    lab_code: str
+    clinic_code: str
+    national_id: str
+    chart_number: str
+    taken_from: datetime | None
+    taken_until: datetime | None
+
+
+def index_reports(
+    reports: Iterable[LabReport], profile: SourceProfile
+) -> tuple[IndexedReport, ...]:
+    """The entries of the reports of one payload, in their order."""
+    return tuple(_index(number, report, profile) for number, report in enumerate(reports, start=1))
+
+
+def _index(number: int, report: LabReport, profile: SourceProfile) -> IndexedReport:
+    parties = parties_of(report, profile)
+    taken = collected_at(report, report.observations)
+    times = [taken[0].at] if taken else []
+    times += [
+        moment.at
+        for line in report.observations
+        if (moment := usable(line.observed_at)) is not None
+    ]
+    return IndexedReport(
+        source_id=profile.source_id,
+        number=number,
+        identity=_identity(report, parties.lab_code, parties.clinic_code, profile, times),
+        lab_code=parties.lab_code,
+        clinic_code=parties.clinic_code,
+        national_id=report.patient.national_id,
+        chart_number=report.patient.chart_number,
+        taken_from=min(times, default=None),
+        taken_until=max(times, default=None),
+    )
+
+
+def _identity(
+    report: LabReport, lab: str, clinic: str, profile: SourceProfile, times: list[datetime]
+) -> bytes:
+    """``b""`` where nothing tells that two reports are one: then each stands by itself.
+
+    Words are joined only where source, parties, person, service, number and time of collection
+    all agree: to show one result twice is a nuisance, to hide one behind another a danger.
+    """
+    number = (
+        report.filler_order_number or report.placer_order_number or report.accession_number
+    ).strip()
+    if not (report.patient.national_id and number):
+        return b""
+    service = next((each.code or each.display for each in report.service), "")
+    taken = times[0].isoformat(timespec="minutes") if times else ""
+    said = (profile.source_id, order_identity(report, service, lab, clinic), taken)
+    return hashlib.sha256("\0".join(said).encode()).digest()[:16]

@@ -1,0 +1,93 @@
+"""The results that came in, for the doors: found in the index, read again from their bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Engine
+
+from adapters.ports.intake import Media
+from adapters.ports.results import ResultQuery, StoredReport, Viewer, Word
+from broker.store.results import find_reports, receipt_bytes, reports_of_receipt, words_on
+from broker.store.rows import AnyRow
+from mapping.errors import UnreadablePayload
+from mapping.parsed import Reader
+from mapping.profile import SourceProfile
+from mapping.report import LabReport
+
+# A page of a file with thousands of reports must not read the file once for each of them.
+_RECEIPTS_KEPT = 8
+
+
+class ReadResults:
+    """Implements :class:`adapters.ports.results.ResultStore`."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        readers: Mapping[Media, Reader],
+        profiles: Mapping[str, SourceProfile],
+    ) -> None:
+        self._engine = engine
+        self._readers = readers
+        self._profiles = profiles
+        self._read: OrderedDict[int, tuple[LabReport, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def search(self, viewer: Viewer, query: ResultQuery) -> tuple[StoredReport, ...]:
+        """At most ``query.count`` results by their cursor."""
+        with self._engine.connect() as connection:
+            rows = find_reports(connection, viewer, query)
+            return tuple(self._result(connection, viewer, row) for row in rows)
+
+    def of_receipt(self, viewer: Viewer, receipt_id: int) -> tuple[StoredReport, ...]:
+        """What is known today of the reports that a receipt spoke of."""
+        with self._engine.connect() as connection:
+            rows = reports_of_receipt(connection, viewer, receipt_id)
+            return tuple(self._result(connection, viewer, row) for row in rows)
+
+    def _result(self, connection: Connection, viewer: Viewer, row: AnyRow) -> StoredReport:
+        words = []
+        for each in words_on(connection, viewer, row):
+            reports = self._reports(connection, each.receipt_id)
+            if each.number > len(reports):
+                continue
+            report = reports[each.number - 1]
+            words.append(
+                Word(
+                    each.receipt_id,
+                    each.number,
+                    each.stored_at,
+                    report,
+                    each.lab_code,
+                    each.clinic_code,
+                )
+            )
+        return StoredReport(row.id, tuple(sorted(words, key=_when_said)))
+
+    def _reports(self, connection: Connection, receipt_id: int) -> Sequence[LabReport]:
+        with self._lock:
+            if receipt_id in self._read:
+                self._read.move_to_end(receipt_id)
+                return self._read[receipt_id]
+        row = receipt_bytes(connection, receipt_id)
+        profile = self._profiles.get(row.source_id) or SourceProfile(source_id=row.source_id)
+        try:
+            reports = self._readers[Media(row.media)](row.raw, profile).reports
+        except UnreadablePayload:
+            # Read once, and not any more: its settings have changed, and a person is told of it
+            # when the receipt is replayed.
+            reports = ()
+        with self._lock:
+            self._read[receipt_id] = reports
+            while len(self._read) > _RECEIPTS_KEPT:
+                self._read.popitem(last=False)
+        return reports
+
+
+def _when_said(word: Word) -> tuple[float, int]:
+    """An older word that comes late stays the older one."""
+    said = word.report.reported_at
+    return (said.at if said else word.stored_at).timestamp(), word.receipt_id
