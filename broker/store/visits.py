@@ -12,12 +12,13 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, up
 
 from broker.states import HeldReason, ReceiptState
 from broker.store.hindrances import apply_hindrances
+from broker.store.order_numbers import numbered_visits, with_known_numbers
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from broker.store.visit_json import visit_from_text, visit_to_text
 from broker.store.visit_orders import write_orders
 from mapping.match import CANCELLING, Reason
-from mapping.visit import Visit
+from mapping.visit import Order, Visit
 
 
 def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, ...]) -> int:
@@ -41,6 +42,9 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
                 continue
             _replace(connection, known.id, merged)
         requeued += _requeue_held(connection, merged.institution_code, merged.national_id)
+    for visit_id, numbered in numbered_visits(connection, visits, find_visits):
+        _replace(connection, visit_id, numbered)
+        requeued += _requeue_held(connection, numbered.institution_code, numbered.national_id)
     return requeued
 
 
@@ -154,7 +158,8 @@ def list_visits(connection: Connection) -> Iterator[tuple[int, Visit]]:
 def _merge(known: Visit, new: Visit) -> Visit:
     """The newer card data wins for the orders that it names; what it leaves out stays. A card
     event that was taken back does not come back, and card data, which has no word for it, does not
-    undo that an order was opted out."""
+    undo that an order was opted out, nor take away a body part."""
+    new = with_known_numbers(known, new)
     opted_out = {order.order_code for order in known.orders if order.upload_opted_out}
     if opted_out:
         new = replace(
@@ -164,18 +169,26 @@ def _merge(known: Visit, new: Visit) -> Visit:
                 for order in new.orders
             ),
         )
-    named = {(order.order_code, order.placer_order_number) for order in new.orders}
-    kept = tuple(
-        order
-        for order in known.orders
-        if (order.order_code, order.placer_order_number) not in named
+    parts = {_line_of(order): order.body_parts for order in known.orders}
+    new = replace(
+        new,
+        orders=tuple(
+            order if order.body_parts else replace(order, body_parts=parts.get(_line_of(order), ""))
+            for order in new.orders
+        ),
     )
+    named = set(map(_line_of, new.orders))
+    kept = tuple(order for order in known.orders if _line_of(order) not in named)
     return replace(
         new,
         visit_serial=new.visit_serial or known.visit_serial,
         cancelled=new.cancelled or known.cancelled,
         orders=kept + new.orders,
     )
+
+
+def _line_of(order: Order) -> tuple[str, str]:
+    return order.order_code, order.placer_order_number
 
 
 def requeue_rivals(
