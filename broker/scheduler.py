@@ -1,21 +1,24 @@
 """What to seal and send next: earliest due first, waking on the next due time.
 
 Nothing is polled: the scheduler sleeps until the next record wants sealing or the next package
-wants something done, and is woken when a record becomes ready.
+wants something done, and is woken when a record becomes ready. An institution whose card is away,
+or whose gateway is closed, waits until both can be used; what is ready leaves before they close.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
 from adapters.ports.intake import StorageUnavailable
 from broker.deadline import seal_at
+from broker.lateness import FAR
 from broker.logs import log_event
+from broker.opening_hours import ALWAYS, OpeningHours
 from broker.packages import Sealer
 from broker.store.packages import (
     SerialsUsedUp,
@@ -39,7 +42,8 @@ _CLOCK_SET_BACK = timedelta(minutes=1)
 
 
 class Scheduler:
-    """Seals and moves packages. ``clock`` gives aware UTC."""
+    """Seals and moves packages. ``clock`` gives aware UTC; ``hours`` says for an institution when
+    its packages can be sent, always where it is not named."""
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Scheduler:
         *,
         wait: timedelta,
         press: timedelta,
+        hours: Mapping[str, OpeningHours] | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -59,6 +64,7 @@ class Scheduler:
         self._clock = clock
         self._wait = wait
         self._press = press
+        self._hours = hours or {}
         self._wake = asyncio.Event()
         self._stopping = False
         self._blocked_until: dict[str, datetime] = {}
@@ -101,10 +107,21 @@ class Scheduler:
         """Packages that want something done, by institution, the earliest due records first."""
         with self._reader.connect() as connection:
             rows = due_packages(connection, self._clock())
+        closed = self._closed()
         by_institution: dict[str, list[AnyRow]] = {}
         for row in rows:
-            by_institution.setdefault(row.institution_code, []).append(row)
+            if row.institution_code not in closed:
+                by_institution.setdefault(row.institution_code, []).append(row)
         return by_institution
+
+    def _closed(self) -> dict[str, datetime]:
+        """Institutions that cannot send now, and when they can."""
+        now = self._clock()
+        return {
+            code: hours.next_open(now) or FAR
+            for code, hours in self._hours.items()
+            if not hours.is_open(now)
+        }
 
     def _start_senders(self) -> None:
         """One sender for a credential at a time; a gateway that hangs for one institution stops
@@ -181,15 +198,23 @@ class Scheduler:
         # Ready in the future: the clock was set back since.
         ready_at = min(row.ready_at, now)
         at = seal_at(ready_at, row.due_at, self._wait, self._press)
+        hours = self._hours.get(row.uploader_code, ALWAYS)
+        if not hours.is_open(now):
+            at = hours.next_open(now) or FAR
+        elif (closes := hours.closes_at(now)) is not None and at >= closes:
+            # The card leaves before the wait for company ends.
+            at = ready_at
         return max(at, self._blocked_until.get(row.uploader_code, at))
 
     def _next_at(self) -> datetime | None:
         now = self._clock()
+        closed = self._closed()
         with self._reader.connect() as connection:
             times = [self._seal_time(row, now) for row in ready_overview(connection)]
-            package_at = next_package_at(connection, self._senders)
+            package_at = next_package_at(connection, {*self._senders, *closed})
         if package_at is not None:
             times.append(package_at)
+        times += closed.values()
         return min(times, default=None)
 
     async def _pause(self, error: StorageUnavailable) -> None:

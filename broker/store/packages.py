@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, literal_column, select, update
 
 from broker.finding_json import findings_from_json, findings_to_json
+from broker.lateness import HALF_REWARD, Reward
 from broker.states import (
     PACKAGE_TRANSITIONS,
     HeldReason,
@@ -64,7 +65,8 @@ class NewPackage:
 def ready_record_ids(
     connection: Connection, institution_code: str, limit: int, sealed_at: datetime
 ) -> list[int]:
-    """Ready records of one uploader, earliest due first.
+    """Ready records of one uploader: those that can still be in time, earliest due first; then
+    those that are late and still earn half; then the rest.
 
     A correction is passed over until its h16 (``sealed_at``, to the second) is later than the
     one that stands at NHI: only a newer one replaces it (SPEC114 table 7).
@@ -84,7 +86,7 @@ def ready_record_ids(
             select(record.c.id)
             .where(IS_READY, record.c.uploader_code == institution_code)
             .where(~(record.c.was_accepted & not_older.exists()))
-            .order_by(record.c.due_at, record.c.id)
+            .order_by(_worth(sealed_at), record.c.due_at, record.c.id)
             .limit(limit)
         ).scalars()
     )
@@ -271,15 +273,30 @@ def get_package(connection: Connection, package_id: int) -> AnyRow:
 
 
 def due_packages(connection: Connection, now: datetime) -> Sequence[AnyRow]:
-    """Packages that want something done now: send, ask, fetch. The earliest due records first."""
-    earliest = (
-        select(func.min(record.c.due_at))
-        .where(record.c.package_id == package.c.id)
-        .scalar_subquery()
-    )
+    """Packages that want something done now: send, ask, fetch. Those first that hold the most
+    pressing record, in the order of :func:`ready_record_ids`."""
+    inside = record.c.package_id == package.c.id
+    worth = select(func.min(_worth(now))).where(inside).scalar_subquery()
+    in_time = select(func.min(record.c.due_at)).where(inside, record.c.due_at >= now)
+    earliest = select(func.min(record.c.due_at)).where(inside)
     return connection.execute(
-        select(package).where(_IS_OPEN, package.c.next_at <= now).order_by(earliest, package.c.id)
+        select(package)
+        .where(_IS_OPEN, package.c.next_at <= now)
+        .order_by(
+            worth,
+            func.coalesce(in_time.scalar_subquery(), earliest.scalar_subquery()),
+            package.c.id,
+        )
     ).all()
+
+
+def _worth(now: datetime) -> ColumnElement[int]:
+    """:class:`broker.lateness.Reward` of what is confirmed now."""
+    return case(
+        (record.c.due_at >= now, Reward.FULL.value),
+        (record.c.due_at >= now - HALF_REWARD, Reward.HALF.value),
+        else_=Reward.RATE_ONLY.value,
+    )
 
 
 def next_package_at(connection: Connection, busy: Collection[str] = frozenset()) -> datetime | None:

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, func, select
 
 from adapters.ports.intake import Door, Media, Payload
+from broker.deadline_watch import DeadlineWatch
 from broker.drafting import Draft
 from broker.intake import DurableIntake
+from broker.opening_hours import OpeningHours
 from broker.packages import Sealer
 from broker.scheduler import Scheduler
 from broker.states import ReceiptState
@@ -96,6 +98,7 @@ class SubmissionStage:
     wait: timedelta = timedelta(0)
     settle: timedelta = SETTLE
     max_records: int = 1000
+    hours: Mapping[str, OpeningHours] = field(default_factory=dict)
     make: Callable[[Told, dict[str, str]], UploadRecord] = lambda told, row: record_of_told(
         told, row
     )
@@ -130,7 +133,9 @@ class SubmissionStage:
             self.clock,
             wait=self.wait,
             press=timedelta(hours=2),
+            hours=self.hours,
         )
+        self.watch = DeadlineWatch(self.writer, self.reader, self.clock, self.hours)
 
     def end(self) -> None:
         """What is left of a process that is gone: nothing but its files."""

@@ -1,0 +1,117 @@
+"""Warns a person of what may come late, once, and says when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from adapters.ports.intake import StorageUnavailable
+from broker.lateness import AHEAD, Pace, risk_horizon
+from broker.logs import log_event
+from broker.opening_hours import ALWAYS, OpeningHours
+from broker.states import RecordState
+from broker.store.alarms import (
+    AlarmChange,
+    AlarmKey,
+    AlarmKind,
+    Threat,
+    Unconfirmed,
+    pace_of,
+    settle_alarms,
+    unconfirmed,
+)
+from broker.store.engine import open_snapshot
+from broker.store.writer import Writer
+
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 60.0
+# More than any two paces together.
+_SLOWEST = timedelta(days=2)
+_WAITING_FOR_A_PERSON = (RecordState.HELD.value, RecordState.REJECTED.value)
+
+
+class DeadlineWatch:
+    """``hours`` says for an institution when its packages can be sent; ``clock`` gives aware
+    UTC."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        reader: Engine,
+        clock: Callable[[], datetime],
+        hours: Mapping[str, OpeningHours] | None = None,
+        *,
+        ahead: timedelta = AHEAD,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._hours = hours or {}
+        self._ahead = ahead
+
+    async def look(self) -> None:
+        """Compare what is at risk with the open alarms. Raises ``StorageUnavailable``."""
+        now = self._clock()
+        found = await asyncio.to_thread(self._threats, now)
+        for change in await self._writer.write(lambda c: settle_alarms(c, found, now)):
+            _tell(change)
+
+    async def run(self) -> None:
+        """Look once a minute, until cancelled: deadlines are counted in minutes."""
+        while True:
+            try:
+                await self.look()
+            except StorageUnavailable as error:
+                # The doors and the scheduler say so too; it passes, or the service ends.
+                log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def _threats(self, now: datetime) -> dict[AlarmKey, Threat]:
+        found: dict[AlarmKey, Threat] = {}
+        paces: dict[tuple[str, str], Pace] = {}
+        views = [
+            risk_horizon(now, hours, ahead=self._ahead + _SLOWEST)
+            for hours in {ALWAYS, *self._hours.values()}
+        ]
+        with open_snapshot(self._reader) as connection:
+            for group in unconfirmed(connection, now, max(views)):
+                parties = (group.uploader_code, group.clinic_code)
+                if parties not in paces:
+                    paces[parties] = pace_of(connection, *parties, now)
+                kind = self._kind(group, paces[parties], now)
+                if kind is None:
+                    continue
+                is_held = group.state == RecordState.HELD.value
+                reason = group.held_reason if is_held else group.state
+                key = AlarmKey(kind, group.uploader_code or group.clinic_code, reason)
+                known = found.get(key, Threat(0, group.due_at))
+                found[key] = Threat(known.records + group.records, min(known.due_at, group.due_at))
+        return found
+
+    def _kind(self, group: Unconfirmed, pace: Pace, now: datetime) -> AlarmKind | None:
+        if group.is_late:
+            return AlarmKind.MISSED
+        horizon = risk_horizon(
+            now,
+            self._hours.get(group.uploader_code, ALWAYS),
+            pace,
+            held=group.state in _WAITING_FOR_A_PERSON,
+            ahead=self._ahead,
+        )
+        return AlarmKind.AT_RISK if group.due_at < horizon else None
+
+
+def _tell(change: AlarmChange) -> None:
+    log_event(
+        _log,
+        "deadline.alarm" if change.opened else "deadline.over",
+        level=logging.WARNING if change.opened else logging.INFO,
+        institution=change.key.institution_code,
+        reason=f"{change.key.kind}/{change.key.reason}",
+        records=change.threat.records,
+        due_at=change.threat.due_at,
+    )

@@ -1,0 +1,217 @@
+"""What may come late, counted, and the warnings that were given for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    func,
+    insert,
+    literal_column,
+    select,
+    type_coerce,
+    update,
+)
+
+from broker.lateness import Pace
+from broker.states import HeldReason, RecordState
+from broker.store.rows import AnyRow
+from broker.store.schema import alarm, attempt, package, receipt, record
+
+# Nothing that a person could do brings these to NHI sooner.
+_QUIET = (
+    HeldReason.OPTED_OUT.value,
+    HeldReason.OTHER_PARTY_UPLOADS.value,
+    HeldReason.WAITING_FINAL.value,
+)
+_OPEN = ("held", "ready", "sealed", "inflight", "unknown", "rejected")
+# As in the partial index, so that SQLite sees that it holds all that is asked for.
+_IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
+    [literal_column(f"'{state}'") for state in _OPEN]
+)
+_LATELY = timedelta(days=7)
+_MOST_LOOKED_AT = 200
+_FEWEST = 5
+_SLOW_SHARE = 0.95
+# A pace slower than this tells of a closure, not of a pace.
+_SLOWEST = timedelta(days=1)
+_AT_ONCE = 60_000_000
+_TEN_MINUTES = 600_000_000
+"""Microseconds, as the store keeps instants."""
+
+
+class AlarmKind(StrEnum):
+    AT_RISK = "at-risk"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmKey:
+    """``institution_code`` is who uploads, or the clinic where nobody is known yet. ``reason``
+    is the state of the records, or why they are held."""
+
+    kind: AlarmKind
+    institution_code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threat:
+    records: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmChange:
+    """An alarm that has just been opened or closed."""
+
+    key: AlarmKey
+    threat: Threat
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """Records of one uploader and clinic that stand alike and are due within ten minutes of each
+    other; ``due_at`` is the earliest."""
+
+    uploader_code: str
+    clinic_code: str
+    state: str
+    held_reason: str
+    is_late: bool
+    records: int
+    due_at: datetime
+
+
+def unconfirmed(connection: Connection, now: datetime, before: datetime) -> list[Unconfirmed]:
+    """All that is not at NHI yet and is due before then, but for what nobody could hasten."""
+    late = record.c.due_at < now
+    rows = connection.execute(
+        select(
+            record.c.uploader_code,
+            record.c.clinic_code,
+            record.c.state,
+            record.c.held_reason,
+            late.label("is_late"),
+            func.count().label("records"),
+            func.min(record.c.due_at).label("due_at"),
+        )
+        .where(
+            _IS_UNCONFIRMED,
+            record.c.due_at < before,
+            record.c.held_reason.not_in(_QUIET),
+        )
+        .group_by(
+            record.c.uploader_code,
+            record.c.clinic_code,
+            record.c.state,
+            record.c.held_reason,
+            late,
+            type_coerce(record.c.due_at, BigInteger) / _TEN_MINUTES,
+        )
+    )
+    return [
+        Unconfirmed(
+            row.uploader_code,
+            row.clinic_code,
+            row.state,
+            row.held_reason,
+            bool(row.is_late),
+            row.records,
+            row.due_at,
+        )
+        for row in rows
+    ]
+
+
+def settle_alarms(
+    connection: Connection, found: Mapping[AlarmKey, Threat], now: datetime
+) -> list[AlarmChange]:
+    """Open what is new, note what has changed, close what is no longer so."""
+    changes: list[AlarmChange] = []
+    known: dict[AlarmKey, AnyRow] = {}
+    for row in open_alarms(connection):
+        key = AlarmKey(AlarmKind(row.kind), row.institution_code, row.reason)
+        known[key] = row
+        threat = found.get(key)
+        if threat is None:
+            _change(connection, row.id, closed_at=now)
+            changes.append(AlarmChange(key, Threat(row.records, row.due_at), opened=False))
+        elif threat != Threat(row.records, row.due_at):
+            _change(
+                connection, row.id, changed_at=now, records=threat.records, due_at=threat.due_at
+            )
+    for key, threat in found.items():
+        if key not in known:
+            connection.execute(
+                insert(alarm).values(
+                    kind=key.kind.value,
+                    institution_code=key.institution_code,
+                    reason=key.reason,
+                    records=threat.records,
+                    due_at=threat.due_at,
+                    opened_at=now,
+                    changed_at=now,
+                )
+            )
+            changes.append(AlarmChange(key, threat, opened=True))
+    return changes
+
+
+def open_alarms(connection: Connection) -> list[AnyRow]:
+    """Those that nobody has closed, the earliest due first."""
+    return list(
+        connection.execute(
+            select(alarm).where(alarm.c.closed_at.is_(None)).order_by(alarm.c.due_at, alarm.c.id)
+        ).all()
+    )
+
+
+def pace_of(connection: Connection, uploader_code: str, clinic_code: str, now: datetime) -> Pace:
+    """What the slow ones took in the last seven days; nothing where too little is known."""
+    since = now - _LATELY
+    sends = connection.execute(
+        select(attempt.c.started_at, attempt.c.ended_at)
+        .join(package, package.c.id == attempt.c.package_id)
+        .where(
+            package.c.institution_code == uploader_code,
+            attempt.c.kind == "send",
+            attempt.c.outcome == "confirmed",
+            attempt.c.started_at > since,
+        )
+        .order_by(attempt.c.id.desc())
+        .limit(_MOST_LOOKED_AT)
+    )
+    waits = connection.execute(
+        select(receipt.c.received_at, record.c.ready_at)
+        .join(receipt, receipt.c.id == record.c.receipt_id)
+        .where(
+            record.c.clinic_code == clinic_code,
+            record.c.state == RecordState.ACCEPTED.value,
+            receipt.c.received_at > since,
+            type_coerce(record.c.ready_at, BigInteger)
+            > type_coerce(receipt.c.received_at, BigInteger) + _AT_ONCE,
+        )
+        .order_by(record.c.id.desc())
+        .limit(_MOST_LOOKED_AT)
+    )
+    return Pace(
+        to_ready=_slow([row.ready_at - row.received_at for row in waits]),
+        to_receipt=_slow([row.ended_at - row.started_at for row in sends]),
+    )
+
+
+def _slow(durations: list[timedelta]) -> timedelta:
+    if len(durations) < _FEWEST:
+        return timedelta()
+    return min(_SLOWEST, sorted(durations)[int((len(durations) - 1) * _SLOW_SHARE)])
+
+
+def _change(connection: Connection, alarm_id: int, **values: object) -> None:
+    connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(**values))
