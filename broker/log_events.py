@@ -112,6 +112,14 @@ EVENTS: Mapping[str, EventRule] = {
     "receipt.replayed": _event("A payload is read again.", "receipt_id source state"),
     "pipeline.fault": _event("A payload broke its reader; it is quarantined.", "receipt_id"),
     "folder.event": _event("Something about a watched folder.", "source reason receipt_id"),
+    "deadline.alarm": _event(
+        "Records may come late, or are late: one alarm for each institution and reason.",
+        "institution reason records due_at",
+    ),
+    "deadline.over": _event(
+        "The records of an alarm are at NHI, or no longer wait.",
+        "institution reason records due_at",
+    ),
     "package.sealed": _event(
         "Records were packed.", "package_id stem institution records size_bytes due_at"
     ),
