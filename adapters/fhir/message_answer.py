@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapters.fhir.answers import Answer, Judged, answer
-from adapters.fhir.elements import codings_of, element_of, elements_of, text_of
+from adapters.fhir.elements import element_of, elements_of, text_of
 from adapters.ports.intake import Accepted
 from mapping.errors import Language
 
@@ -25,9 +25,9 @@ def message_answer(judged: Judged, receipt: Accepted, base: str, language: Langu
         "id": f"r{receipt.receipt_id}-answer",
         "contained": [{**(told.resource or {}), "id": "outcome"}],
     }
-    event = codings_of(element_of(header, "eventCoding"))
-    if event and event[0].system and event[0].code:
-        made["eventCoding"] = {"system": event[0].system, "code": event[0].code}
+    event = element_of(header, "eventCoding")
+    if text_of(event, "system") and text_of(event, "code"):
+        made["eventCoding"] = {name: text_of(event, name) for name in ("system", "code")}
     else:
         made["eventUri"] = text_of(header, "eventUri") or "http://loinc.org/11502-2"
     made["source"] = {"name": "labbroker", "endpoint": base}
