@@ -51,6 +51,9 @@ COMMANDS: tuple[Command, ...] = (
         "make packages from your own files, and send nothing",
         "以自己的檔案產生上傳檔（不上傳）",
     ),
+    Command(
+        "monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"
+    ),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
