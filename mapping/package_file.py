@@ -12,10 +12,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import date
 from itertools import zip_longest
 from typing import BinaryIO, cast
 
-from mapping.editions.edition import edition_on
+from mapping.editions.edition import Edition, edition_on
 from mapping.package_name import PackageName, package_stem, parse_stem
 from mapping.record import Field, Fields, UploadRecord
 from mapping.upload_errors import (
@@ -33,6 +34,7 @@ __all__ = [
     "parse_stem",
     "read_package",
     "verify_package",
+    "write_archive",
     "write_package",
 ]
 
@@ -50,13 +52,22 @@ def write_package(records: Iterable[UploadRecord], stem: str, out: BinaryIO) -> 
     ``stem``. The bytes depend on the records and the stem alone. Raises ``ValueError`` for a stem
     that is none, :class:`EmptyPackage`, and :class:`UnwritableRecord`.
     """
-    name = parse_stem(stem)
-    day = name.upload_on
+    day = parse_stem(stem).upload_on
+    return write_archive(records, stem, out, edition_on(day), day)
+
+
+def write_archive(
+    records: Iterable[UploadRecord], stem: str, out: BinaryIO, edition: Edition, day: date
+) -> int:
+    """:func:`write_package` under any name of letters and digits, which the upload pages take, and
+    in either layout. ``day`` is the date of the entry. Raises what that raises."""
+    if _ENTRY_NAME.fullmatch(f"{stem}.xml") is None:
+        raise ValueError("a package name has letters and digits only")
     entry = zipfile.ZipInfo(f"{stem}.xml", (day.year, day.month, day.day, 0, 0, 0))
     entry.compress_type = zipfile.ZIP_DEFLATED
     entry.create_system = 0
     with zipfile.ZipFile(out, "w") as package, package.open(entry, "w") as file:
-        count = write_upload(records, cast(BinaryIO, file), edition_on(day))
+        count = write_upload(records, cast(BinaryIO, file), edition)
     if not count:
         raise EmptyPackage()
     return count
