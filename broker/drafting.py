@@ -17,6 +17,7 @@ from mapping.codes import OrderResult, split_orders
 from mapping.collection_time import usable
 from mapping.convert import convert
 from mapping.finding import Finding, Severity
+from mapping.line_habits import LineHabits
 from mapping.match import match_visit, room_for
 from mapping.moment import TAIPEI
 from mapping.order_identity import order_identity
@@ -69,6 +70,8 @@ class Drafting:
     uploaders: frozenset[str]
     """Institution codes that this broker holds a credential for."""
     lists: ImportedLists = NO_LISTS
+    habits: LineHabits | None = None
+    """What the sources' codes are like, where changes are watched."""
 
     def drafts(
         self,
@@ -200,6 +203,9 @@ class Drafting:
             converted,
             check_record(converted, self.lists.context(today)),
         )
+        if self.habits is not None:
+            lines = [line.observation for line in order.lines]
+            findings += self.habits.review(profile.source_id, report, lines, profile.default_unit)
         blocked = any(finding.severity is Severity.ERROR for finding in findings)
         started_at = clock_start(converted, received_at)
         return replace(

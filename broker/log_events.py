@@ -153,6 +153,10 @@ EVENTS: Mapping[str, EventRule] = {
     "codes.decided": _event(
         "A person linked local codes; what waited for them is read again.", "records receipts"
     ),
+    "code.changed": _event(
+        "A laboratory sends a code in another unit (held) or with another range.",
+        "receipt_id reason",
+    ),
     "order.opted_out": _event(
         "A person said that an order must not be uploaded, or took that back.",
         "receipt_id records",

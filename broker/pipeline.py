@@ -23,6 +23,7 @@ from broker.finding_json import findings_to_json
 from broker.logs import log_event
 from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
+from broker.store.line_habits import store_habits
 from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
 from broker.store.results import store_report_index
@@ -31,6 +32,7 @@ from broker.store.visits import find_visits, store_visits
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
+from mapping.line_habits import Habit
 from mapping.moment import TAIPEI
 from mapping.parsed import Content, ParsedPayload, Reader
 from mapping.profile import SourceProfile
@@ -73,6 +75,9 @@ class _Work:
     source_id: str = ""
     profile: SourceProfile | None = None
     """Under which the drafts were made; None where the settings have none."""
+    habits: tuple[Habit, ...] = ()
+    """What was learned of the source's codes."""
+    habits_version: int = 0
 
 
 class Pipeline:
@@ -162,6 +167,15 @@ class Pipeline:
                 records=len(work.drafts),
                 visits=len(work.visits),
             )
+            for habit in work.habits:
+                if not habit.known:
+                    log_event(
+                        _log,
+                        "code.changed",
+                        level=logging.WARNING,
+                        receipt_id=work.receipt_id,
+                        reason=habit.kind.value,
+                    )
         if any(work.drafts for work in works):
             self._on_ready()
         return len(works)
@@ -241,6 +255,8 @@ class Pipeline:
             visits=parsed.visits,
             source_id=row.source_id,
             profile=self._profiles.get(row.source_id),
+            habits=self._drafting.habits.take_new() if self._drafting.habits else (),
+            habits_version=self._habits_version,
         )
 
     def _store(self, work: _Work) -> Callable[[Connection], None]:
@@ -259,7 +275,11 @@ class Pipeline:
             if work.content == Content.CORRECTION.value:
                 finish_receipt(connection, work.receipt_id, work.state, content=work.content)
                 return
-            if work.drafts and self._profiles.get(work.source_id) is not work.profile:
+            store_habits(connection, work.receipt_id, work.habits, self._clock())
+            if work.drafts and (
+                self._profiles.get(work.source_id) is not work.profile
+                or work.habits_version != self._habits_version
+            ):
                 # Its codes mean something else by now: the receipt stays open and is read again.
                 return
             if work.state is ReceiptState.PARSED:
@@ -277,6 +297,10 @@ class Pipeline:
             )
 
         return store
+
+    @property
+    def _habits_version(self) -> int:
+        return self._drafting.habits.version if self._drafting.habits else 0
 
     def _check(self, record: UploadRecord) -> tuple[Finding, ...]:
         today = self._clock().astimezone(TAIPEI).date()

@@ -25,8 +25,10 @@ from broker.opt_outs import apply_opt_out, read_opt_out, require_order
 from broker.store.code_maps import add_decisions
 from broker.store.corrections import CorrectionCounts
 from broker.store.engine import open_snapshot
+from broker.store.line_habits import Confirmation, load_habits
 from broker.store.writer import Writer
 from broker.web.control import Order
+from mapping.line_habits import LineHabits
 from mapping.profile import SourceProfile
 
 _log = logging.getLogger(__name__)
@@ -47,7 +49,9 @@ class HandWork:
         replay: Callable[[int], Awaitable[bool]],
         on_ready: Callable[[], None],
         on_requeued: Callable[[], None] = lambda: None,
+        habits: LineHabits | None = None,
     ) -> None:
+        self._habits = habits or LineHabits()
         self._writer = writer
         self._reader = reader
         self._intake = intake
@@ -66,6 +70,7 @@ class HandWork:
             "fix": self._fix,
             "opt-out": self._opt_out,
             "codes": self._decide_codes,
+            "codes-confirm": self._confirm_codes,
         }
 
     async def _take_report(self, raw: bytes, query: Mapping[str, str]) -> dict[str, Any]:
@@ -114,6 +119,18 @@ class HandWork:
         if requeued:
             self._on_requeued()
         return {"version": version, "decisions": len(decisions), "requeued": requeued}
+
+    async def _confirm_codes(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        """A person says that a changed unit, or changed ranges, of a code are right."""
+        told = Confirmation(**json.loads(raw))
+        confirmed = await self._writer.write(lambda c: told.store(c, self._clock()))
+        with open_snapshot(self._reader) as connection:
+            self._habits.load(load_habits(connection))
+        requeued = await self._writer.write(told.requeue)
+        log_event(_log, "codes.decided", records=confirmed, receipts=requeued)
+        if requeued:
+            self._on_requeued()
+        return {"confirmed": confirmed, "requeued": requeued}
 
     async def fix(self, request: FixRequest) -> dict[str, Any]:
         """Plan, keep what was asked for as a receipt, then apply it part by part."""

@@ -40,6 +40,7 @@ from broker.results import ReadResults
 from broker.scheduler import Scheduler
 from broker.sources import SourceDirectory
 from broker.store.engine import open_reader, open_writer
+from broker.store.line_habits import load_habits
 from broker.store.overview import has_open_receipts
 from broker.store.packages import next_package_at, ready_overview, recover_packages
 from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
@@ -48,6 +49,7 @@ from broker.submission import Submission, Uploader
 from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
 from broker.web.health import health_routes
 from mapping.errors import LabbrokerError
+from mapping.line_habits import LineHabits
 from mapping.rules import ImportedLists
 from mapping.verdict import CheckReport
 
@@ -134,6 +136,7 @@ class Broker:
         self.profiles = MappedProfiles(self.settings.profiles)
         with self.reader.connect() as connection:
             self.profiles.load(connection)
+            self.habits = LineHabits(load_habits(connection))
         # Codes that were linked in the settings meanwhile, or just before a crash.
         await self._writer.write(lambda c: requeue_known(c, self.profiles))
         log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
@@ -222,7 +225,7 @@ class Broker:
             self.reader,
             READERS,
             self.profiles,
-            Drafting(settings.agreements, frozenset(uploaders), lists),
+            Drafting(settings.agreements, frozenset(uploaders), lists, self.habits),
             self.clock,
             self.scheduler.wake,
             busy=self._doors_busy,
@@ -328,6 +331,7 @@ class Broker:
             replay=self.replay,
             on_ready=self.scheduler.wake,
             on_requeued=self.pipeline.wake,
+            habits=self.habits,
         )
 
     def _uploader(self, institution: InstitutionSettings) -> Uploader:

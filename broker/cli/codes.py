@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from broker.bootstrap.readers import READERS
 from broker.cli.codes_text import (
+    drift_text,
     outcome_text,
     standing_text,
     suggestions_text,
@@ -43,6 +44,7 @@ from broker.store.code_maps import (
     standing_decisions,
 )
 from broker.store.engine import STORE_FILE, StoreMissing, open_reader, open_snapshot, open_writer
+from broker.store.line_habits import Confirmation, changed_habits
 from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.control import find_control
 from mapping.code_map import LocalCode
@@ -105,6 +107,13 @@ def add_parser(subparsers: Subparsers) -> None:
     history = command("history", "Show who decided what, and when.")
     history.add_argument("source", nargs="?", default="", metavar="SOURCE")
     history.add_argument("code", nargs="?", default="", metavar="CODE")
+    command("drift", "List units and ranges that laboratories changed.")
+    confirm = command("confirm", "Say that a changed unit, or changed ranges, of a code are right.")
+    confirm.add_argument("source", metavar="SOURCE")
+    confirm.add_argument("code", metavar="CODE")
+    confirm.add_argument("--unit", default="", help="the unit; without it the ranges")
+    confirm.add_argument("--keep", action="store_true", help="the earlier unit is right as well")
+    confirm.add_argument("--by", metavar="NAME", help="who decides")
     command("list", "List what is decided now.")
     export = command("export", "Write all that is decided as CSV.")
     export.add_argument("file", type=Path, metavar="FILE")
@@ -124,7 +133,7 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0; ``unmapped`` 1 where results wait for a code."""
+    """0; ``unmapped`` and ``drift`` 1 where something waits for a person."""
     settings = load_settings(arguments.config, os.environ)
     if not (settings.data_dir / STORE_FILE).exists():
         raise StoreMissing(folder=settings.data_dir)
@@ -133,6 +142,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _unmapped(settings, arguments)
     if command == "suggest":
         return _suggest(settings, arguments)
+    if command == "drift":
+        return _drift(settings, arguments)
+    if command == "confirm":
+        return _confirm(settings, arguments)
     if command in ("list", "history", "export"):
         return _show(settings, arguments)
     return _decide(settings, arguments)
@@ -198,6 +211,61 @@ def _suggestion_json(each: Suggestion) -> dict[str, Any]:
         "identical": each.identical,
         "reasons": [reason._asdict() for reason in each.reasons],
     }
+
+
+def _drift(settings: Settings, arguments: argparse.Namespace) -> int:
+    reader = open_reader(settings.data_dir)
+    try:
+        with open_snapshot(reader) as connection:
+            changed = changed_habits(connection)
+    finally:
+        reader.dispose()
+    plain = {
+        "changes": [
+            {
+                "source": each.habit.source_id,
+                "code": each.habit.code,
+                "specimen": each.habit.specimen,
+                "kind": each.habit.kind.value,
+                "group": each.habit.group,
+                "value": each.habit.value,
+                "before": list(each.before),
+                "seen_at": each.seen_at.isoformat(timespec="seconds"),
+                "receipt_id": each.receipt_id,
+            }
+            for each in changed
+        ]
+    }
+    _print(arguments, plain, drift_text(changed, arguments.language))
+    return int(bool(changed))
+
+
+def _confirm(settings: Settings, arguments: argparse.Namespace) -> int:
+    confirmation = Confirmation(
+        arguments.source,
+        arguments.code,
+        arguments.unit,
+        arguments.keep,
+        arguments.by or getpass.getuser(),
+    )
+    control = find_control(settings.data_dir)
+    if control is not None:
+        told = ask_service(control, "codes-confirm", json.dumps(asdict(confirmation)).encode())
+    else:
+        engine = open_writer(settings.data_dir)
+        try:
+            with engine.begin() as connection:
+                confirmed = confirmation.store(connection, datetime.now(UTC))
+                told = {"confirmed": confirmed, "requeued": confirmation.requeue(connection)}
+        finally:
+            engine.dispose()
+    text = (
+        f"{told['confirmed']} 項確認；{told['requeued']} 件收件重新處理\n"
+        if arguments.language == "zh"
+        else f"{told['confirmed']} confirmed; {told['requeued']} receipts are read again\n"
+    )
+    _print(arguments, told, text)
+    return 0
 
 
 def _show(settings: Settings, arguments: argparse.Namespace) -> int:

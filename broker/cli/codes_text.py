@@ -8,11 +8,17 @@ from typing import Any
 
 from broker.code_trial import Trial
 from broker.store.code_maps import CodeDecision
+from broker.store.line_habits import ChangedHabit
 from broker.unmapped_codes import UnmappedCode
 from mapping.code_suggestions import Reason, Suggestion
 from mapping.errors import Language
+from mapping.line_habits import HabitKind
 from mapping.moment import TAIPEI
 
+_KINDS = {
+    HabitKind.UNIT: ("unit, held", "單位（暫停）"),
+    HabitKind.RANGE: ("range", "參考值"),
+}
 _REASONS = {
     "name": ("name", "名稱"),
     "code": ("code", "代碼"),
@@ -174,6 +180,24 @@ def trial_text(trial: Trial, decisions: int, language: Language) -> str:
             f"  {trial.unreadable} 件無法讀取"
             if chinese
             else f"  {trial.unreadable} receipts could not be read"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def drift_text(changed: Sequence[ChangedHabit], language: Language) -> str:
+    """One line a change; units hold results, ranges do not."""
+    chinese = language == "zh"
+    if not changed:
+        return "單位與參考值無變更\n" if chinese else "No unit and no range has changed.\n"
+    lines = []
+    for each in changed:
+        habit = each.habit
+        kind = _KINDS[habit.kind][chinese]
+        whose = f" ({habit.group})" if habit.group else ""
+        before = ", ".join(each.before) or "-"
+        lines.append(
+            f"{habit.source_id}  {habit.code}  {habit.specimen}  {kind}{whose}: {before} → "
+            f"{habit.value}  {_time(each.seen_at)}  #{each.receipt_id}"
         )
     return "\n".join(lines) + "\n"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.config import load_settings
+from broker.store.code_maps import code_counts
 from broker.store.engine import open_reader
 from broker.store.overview import (
     clinic_rates,
@@ -32,6 +33,7 @@ _TITLES = {
     "records": ("Results", "結果"),
     "held": ("Held, and why", "暫停與原因"),
     "packages": ("Packages", "上傳檔"),
+    "codes": ("Local codes that wait for a person", "待處理的檢驗所代碼"),
 }
 
 
@@ -64,6 +66,7 @@ def overview(data_dir: Path) -> dict[str, Any]:
                 "records": record_counts(connection),
                 "held": held_counts(connection),
                 "packages": package_counts(connection),
+                "codes": code_counts(connection),
                 "next_due_at": due.isoformat(timespec="seconds") if due else None,
                 "rates": [
                     {

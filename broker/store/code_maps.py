@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
+from broker.store.line_habits import changed_counts
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
 from broker.store.schema import code_decision, receipt, record
@@ -163,9 +164,10 @@ def requeue_waiting(connection: Connection, known: frozenset[tuple[str, str]]) -
     return sum(replay_receipt(connection, receipt_id) for receipt_id in sorted(receipts))
 
 
-def unmapped_count(connection: Connection) -> int:
-    """How many codes wait for a person."""
-    return len({(line.source_id, line.code) for line in waiting_lines(connection)})
+def code_counts(connection: Connection) -> dict[str, int]:
+    """How many local codes are unmapped, and how many changed their unit or range."""
+    unmapped = len({(line.source_id, line.code) for line in waiting_lines(connection)})
+    return ({"unmapped": unmapped} if unmapped else {}) | changed_counts(connection)
 
 
 def _decision(row: AnyRow) -> CodeDecision:

@@ -385,3 +385,32 @@ fhir_identifier = Table(
     Column("identifier", String, primary_key=True),
     Column("resource_id", String, primary_key=True),
 )
+
+line_habit = Table(
+    "line_habit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("local_code", String, nullable=False),
+    Column("specimen", String, nullable=False),
+    Column("kind", String, nullable=False),
+    # Whose range it is ("M adult"); "" for units.
+    Column("group_name", String, nullable=False),
+    Column("value", String, nullable=False),
+    # False until a person has confirmed it: a unit after another, a range that was flagged.
+    Column("known", Boolean, nullable=False),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Column("decided_by", String, nullable=False, server_default=""),
+    Column("decided_at", Instant),
+    Index(
+        "line_habit_value",
+        "source_id",
+        "local_code",
+        "specimen",
+        "kind",
+        "group_name",
+        "value",
+        unique=True,
+    ),
+)
