@@ -80,6 +80,11 @@ class MllpClient(asyncio.Protocol):
             self._fail("sending was cancelled")
             raise
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection has ended, by either side."""
+        return self._transport is None or self._transport.is_closing()
+
     async def close(self) -> None:
         """Close the connection; messages still waiting are not acknowledged."""
         if self._transport is not None:
