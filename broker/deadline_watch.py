@@ -68,6 +68,8 @@ class DeadlineWatch:
             except StorageUnavailable as error:
                 # The doors and the scheduler say so too; it passes, or the service ends.
                 log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+            except Exception as error:  # noqa: BLE001 - a fault here must not stop the uploads
+                log_event(_log, "service.fault", level=logging.ERROR, error=error)
             await asyncio.sleep(_LOOK_SECONDS)
 
     def _threats(self, now: datetime) -> dict[AlarmKey, Threat]:

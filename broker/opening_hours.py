@@ -98,6 +98,12 @@ class OpeningHours:
                     return _instant(on, closes)
         return None
 
+    def except_on(self, holidays: frozenset[date]) -> OpeningHours:
+        """Closed on these days as well; what is always open has no holidays."""
+        if self.is_always_open:
+            return self
+        return OpeningHours(self.week, self.closed_on | holidays)
+
     def within(self, other: OpeningHours) -> OpeningHours:
         """When both are open."""
         week = tuple(_common(one, two) for one, two in zip(self.week, other.week, strict=True))

@@ -84,9 +84,9 @@ def plan_uploads(
         entry.by_reward[reward] += group.records
         if waits:
             entry.remedy = Remedy.WORK_OFF
-        elif leaves_at is None:
+        elif group.uploader_code not in hours:
             entry.remedy = Remedy.NAME_UPLOADER
-        elif reward is not Reward.FULL and not group.is_late:
+        elif leaves_at is None or (reward is not Reward.FULL and not group.is_late):
             entry.remedy = Remedy.OPEN_EARLIER
     return sorted(entries.values(), key=lambda entry: (entry.due_at, entry.institution_code))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.config import load_settings
+from broker.store.alarms import AlarmKind, open_alarms
 from broker.store.code_maps import code_counts
 from broker.store.engine import open_reader
 from broker.store.overview import (
@@ -67,6 +68,17 @@ def overview(data_dir: Path) -> dict[str, Any]:
                 "held": held_counts(connection),
                 "packages": package_counts(connection),
                 "codes": code_counts(connection),
+                "alarms": [
+                    {
+                        "kind": row.kind,
+                        "institution": row.institution_code,
+                        "reason": row.reason,
+                        "records": row.records,
+                        "due_at": row.due_at.isoformat(timespec="seconds"),
+                        "opened_at": row.opened_at.isoformat(timespec="seconds"),
+                    }
+                    for row in open_alarms(connection)
+                ],
                 "next_due_at": due.isoformat(timespec="seconds") if due else None,
                 "rates": [
                     {
@@ -84,6 +96,15 @@ def overview(data_dir: Path) -> dict[str, Any]:
         reader.dispose()
 
 
+def _alarm_text(alarm: dict[str, Any], chinese: bool) -> str:
+    due = datetime.fromisoformat(alarm["due_at"]).astimezone(TAIPEI)
+    late = alarm["kind"] == AlarmKind.MISSED
+    what = (f"{alarm['institution']} {alarm['reason']} {alarm['records']}").strip()
+    if chinese:
+        return f"{'已逾期' if late else '即將逾期'}  {what} 筆，最早期限 {due:%m-%d %H:%M}"
+    return f"{'Late' if late else 'At risk'}  {what}, earliest due {due:%m-%d %H:%M} (Taipei)"
+
+
 def _text(told: dict[str, Any], language: Language) -> str:
     chinese = language == "zh"
     lines = []
@@ -91,6 +112,8 @@ def _text(told: dict[str, Any], language: Language) -> str:
         lines.append(taiwanese if chinese else english)
         counts = told[key] or {"-": 0}
         lines += [f"  {name:<24}{count:>8}" for name, count in sorted(counts.items())]
+    for alarm in told["alarms"]:
+        lines.append(_alarm_text(alarm, chinese))
     due = told["next_due_at"]
     if due:
         local = datetime.fromisoformat(due).astimezone(TAIPEI)

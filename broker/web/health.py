@@ -13,6 +13,7 @@ from datetime import datetime
 from aiohttp import web
 from sqlalchemy import Engine
 
+from broker.store.alarms import open_alarms
 from broker.store.overview import (
     held_counts,
     next_due_at,
@@ -58,6 +59,7 @@ def render_metrics(reader: Engine, now: datetime) -> str:
         )
         due = next_due_at(connection)
         oldest = oldest_open_receipt_at(connection)
+        alarms = open_alarms(connection)
     lines: list[str] = []
     for name, label, values in counts:
         lines.append(f"# TYPE {name} gauge")
@@ -68,4 +70,9 @@ def render_metrics(reader: Engine, now: datetime) -> str:
     ):
         if seconds is not None:
             lines += [f"# TYPE {name} gauge", f"{name} {seconds:.0f}"]
+    lines.append("# TYPE labbroker_alarm_records gauge")
+    for alarm in alarms:
+        labels = f'kind="{alarm.kind}",institution="{alarm.institution_code}"'
+        labels += f',reason="{alarm.reason}"'
+        lines.append(f"labbroker_alarm_records{{{labels}}} {alarm.records}")
     return "\n".join(lines) + "\n"
