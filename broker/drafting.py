@@ -11,6 +11,7 @@ from datetime import datetime
 
 from broker.deadline import clock_start, due_at
 from broker.states import HeldReason
+from broker.visit_desk import VisitDesk, candidates_text
 from mapping.agreements import find_agreement, parties_of
 from mapping.by_service import stricter_findings
 from mapping.codes import OrderResult, split_orders
@@ -18,7 +19,8 @@ from mapping.collection_time import usable
 from mapping.convert import convert
 from mapping.finding import Finding, Severity
 from mapping.line_habits import LineHabits
-from mapping.match import match_visit, room_for
+from mapping.match import Match, day_of, match_visit, room_for
+from mapping.match_candidates import chosen
 from mapping.moment import TAIPEI
 from mapping.order_identity import order_identity
 from mapping.profile import Agreement, Route, SourceProfile
@@ -60,6 +62,13 @@ class Draft:
     """When the laboratory said it, as in r10; ``""`` if it did not say."""
     room: int = 1
     """How many results the visit's orders of this code leave room for."""
+    candidates: str = ""
+    """The visits that a person could mean, as :func:`broker.visit_desk.candidates_text`."""
+    other_candidates: Callable[[], str] | None = None
+    """The same for a result that has its visit, should that turn out to be taken."""
+    withdrawal: str = ""
+    """``order`` or ``lines`` and the time at which the laboratory took them back (``order 1140101``
+    …); ``""`` for a word that takes nothing back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +90,12 @@ class Drafting:
         visits_of: VisitLookup,
         withheld: tuple[Finding, ...] = (),
         read: tuple[Finding, ...] = (),
+        desk: VisitDesk | None = None,
     ) -> list[Draft]:
         """All drafts of one payload, in the order of its reports.
 
         ``read`` is what the reader found: its errors hold the report whose place they begin with.
+        ``desk`` tells what else is known of visits.
         ``withheld`` says why none of it may be uploaded, as for a training message (MSH-11 T).
         """
         drafts: list[Draft] = []
@@ -99,7 +110,9 @@ class Drafting:
             for order in split.orders:
                 slot = f"{number}/{order.order_code}"
                 about = _about(split.findings, order.order_code)
-                draft = self._draft(slot, report, order, about, profile, received_at, visits_of)
+                draft = self._draft(
+                    slot, report, order, about, profile, received_at, visits_of, desk
+                )
                 drafts.append(_held_for(draft, errors) if errors else draft)
             unmapped = tuple(
                 finding for finding in split.findings if finding.code in _HOLDS_AS_UNMAPPED
@@ -120,6 +133,7 @@ class Drafting:
                     findings=errors,
                     record=None,
                     cancelled=False,
+                    withdrawal="",
                 )
                 for draft in drafts
             ]
@@ -134,6 +148,7 @@ class Drafting:
         profile: SourceProfile,
         received_at: datetime,
         visits_of: VisitLookup,
+        desk: VisitDesk | None,
     ) -> Draft:
         parties = parties_of(report, profile)
         lab_code, clinic_code = parties.lab_code, parties.clinic_code
@@ -150,6 +165,7 @@ class Drafting:
             clock_started_at=received_at,
             due_at=due_at(received_at),
             cancelled=cancelled,
+            withdrawal=_withdrawal(report, order),
             corrected=_is_correction(report, order),
             reported=_reported(report),
         )
@@ -163,8 +179,17 @@ class Drafting:
         if not (order.lines or order.withdrawn or cancelled):
             return held(*_without_lines(order, report.place, findings))
         visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
-        match = match_visit(report, order.order_code, clinic_code, [visit for _, visit in visits])
+        choice = _choice(report, slot, base.order_identity, desk)
+        if choice is not None:
+            visits = [choice]
+            match = chosen(choice[1], order.order_code)
+        else:
+            match = _match(report, order.order_code, clinic_code, visits, desk)
         if match.visit is None or match.order is None:
+            base = replace(
+                base,
+                candidates=_candidates(report, order.order_code, clinic_code, visits, desk),
+            )
             return held(HeldReason.UNMATCHED, *match.findings(report.place, order.order_code))
         visit_id = next(known for known, visit in visits if visit is match.visit)
         if match.order.upload_opted_out:
@@ -194,6 +219,7 @@ class Drafting:
             record=converted,
             order=order,
             room=room_for(match.visit, order.order_code),
+            other_candidates=lambda: candidates_text(report, order.order_code, clinic_code, visits),
         )
         if not order.lines:
             # A word that only takes back: what it leaves is known when it meets what stands.
@@ -216,6 +242,55 @@ class Drafting:
             clock_started_at=started_at,
             due_at=due_at(started_at),
         )
+
+
+def _choice(
+    report: LabReport, slot: str, order_identity: str, desk: VisitDesk | None
+) -> tuple[int, Visit] | None:
+    if desk is None:
+        return None
+    day = day_of(report)
+    return desk.choice(slot, order_identity, day.isoformat() if day else "")
+
+
+def _match(
+    report: LabReport,
+    order_code: str,
+    clinic_code: str,
+    visits: Sequence[tuple[int, Visit]],
+    desk: VisitDesk | None,
+) -> Match:
+    answers = None
+    if desk is not None:
+        ids = {id(visit): known for known, visit in visits}
+        look = desk.answers
+
+        def answers(visit: Visit, code: str) -> Sequence[str]:
+            return look(ids[id(visit)], code)
+
+    known = [visit for _, visit in visits]
+    return match_visit(report, order_code, clinic_code, known, answers=answers)
+
+
+def _candidates(
+    report: LabReport,
+    order_code: str,
+    clinic_code: str,
+    visits: Sequence[tuple[int, Visit]],
+    desk: VisitDesk | None,
+) -> str:
+    if report.status is ReportStatus.CANCELLED or not clinic_code:
+        return ""
+    known = dict(desk.near(report, clinic_code)) if desk is not None else {}
+    return candidates_text(report, order_code, clinic_code, (known | dict(visits)).items())
+
+
+def _withdrawal(report: LabReport, order: OrderResult) -> str:
+    if report.status is ReportStatus.CANCELLED:
+        return f"order {_reported(report)}".rstrip()
+    if order.withdrawn and not order.lines:
+        return f"lines {_reported(report)}".rstrip()
+    return ""
 
 
 def _held_for(draft: Draft, errors: tuple[Finding, ...]) -> Draft:

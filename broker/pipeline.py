@@ -28,7 +28,8 @@ from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
 from broker.store.results import store_report_index
 from broker.store.rows import AnyRow
-from broker.store.visits import find_visits, store_visits
+from broker.store.visit_lookup import stored_visits
+from broker.store.visits import requeue_rivals, store_visits
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
@@ -235,13 +236,15 @@ class Pipeline:
                 for finding in parsed.findings
                 if finding.code in WITHHOLDS
             )
+            visits_of, desk = stored_visits(connection, row.id)
             drafts = self._drafting.drafts(
                 parsed.reports,
                 profile,
                 row.received_at,
-                lambda clinic, person: find_visits(connection, clinic, person),
+                visits_of,
                 withheld,
                 parsed.findings,
+                desk,
             )
             # A message for training is no result of anybody's.
             indexed = () if withheld else index_reports(parsed.reports, profile)
@@ -284,7 +287,9 @@ class Pipeline:
                 return
             if work.state is ReceiptState.PARSED:
                 now = self._clock()
-                store_drafts(connection, work.receipt_id, work.drafts, now, self._check)
+                stored = store_drafts(connection, work.receipt_id, work.drafts, now, self._check)
+                if stored.ready and _requeue_rivals(connection, work):
+                    self._writer.call_on_loop(self.wake)
                 store_report_index(connection, work.receipt_id, work.indexed, now)
             finish_receipt(
                 connection,
@@ -305,6 +310,16 @@ class Pipeline:
     def _check(self, record: UploadRecord) -> tuple[Finding, ...]:
         today = self._clock().astimezone(TAIPEI).date()
         return check_record(record, self._drafting.lists.context(today))
+
+
+def _requeue_rivals(connection: Connection, work: _Work) -> int:
+    """Who waits because two orders were open may go on when one of them has its result."""
+    people = {
+        (draft.clinic_code, draft.national_id)
+        for draft in work.drafts
+        if draft.visit_id is not None and draft.held_reason is None and draft.national_id
+    }
+    return sum(requeue_rivals(connection, *person, work.receipt_id) for person in sorted(people))
 
 
 class UnknownMedia(LabbrokerError):

@@ -10,22 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from broker.drafting import Draft
 from broker.states import HeldReason, RecordState
 from broker.store.rows import AnyRow
 from broker.store.schema import record
 from mapping.record import UploadRecord, correction_key, record_from_json
-from mapping.same_order import collection_day, contradicts, same_collection
+from mapping.same_order import collection_day, contradicts, covers, same_collection
 
 ON_ITS_WAY = frozenset(
     {RecordState.SEALED, RecordState.INFLIGHT, RecordState.UNKNOWN, RecordState.CHECKING}
 )
 _OPEN = frozenset({RecordState.HELD, RecordState.READY, RecordState.REJECTED})
 _NEWEST = 1 << 62
+_LENGTH = 13
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Versions:
     """Ready results of the same receipt that are as doubtful as the draft."""
     same_number: bool = True
     """``previous`` came under the draft's own number."""
+    withdrawals: tuple[AnyRow, ...] = ()
+    """Words by which the laboratory took back results of this number, whatever became of them."""
 
 
 @dataclass(slots=True)
@@ -75,9 +78,49 @@ def find_versions(
     """What is known of the draft's order. ``row_id`` is the draft's own row, if it has one."""
     again = _identity_of_its_own(draft)
     own = {draft.order_identity, again} - {""}
-    found = _living(connection, draft, own, row_id)
+    known = _known(connection, draft, own, row_id)
+    withdrawals = tuple(
+        row
+        for row in known
+        if row.withdrawal and row.order_identity in own and not draft.withdrawal
+    )
+    found = [row for row in known if row.state != RecordState.SUPERSEDED.value]
     if not found:
-        return Versions(draft.order_identity)
+        return Versions(draft.order_identity, withdrawals=withdrawals)
+    return replace(_among(found, draft, own, again, receipt_id, row_id), withdrawals=withdrawals)
+
+
+def is_taken_back(draft: Draft, versions: Versions, receipt_id: int) -> bool | None:
+    """Whether the laboratory took the draft back before it came in: a message may overtake
+    another. None where that cannot be told, or where it took back lines of it only."""
+    told = draft.reported.ljust(_LENGTH, "0") if draft.reported else ""
+    doubtful = False
+    for row in versions.withdrawals:
+        kind, _, said = row.withdrawal.partition(" ")
+        said = said.ljust(_LENGTH, "0") if said else ""
+        if row.receipt_id >= receipt_id or (told and said and told > said):
+            continue
+        if told and said and told < said and kind == "order":
+            return True
+        if not draft.corrected or (told and said and told < said):
+            doubtful = doubtful or kind == "order" or not _is_covered(draft, versions)
+    return None if doubtful else False
+
+
+def _is_covered(draft: Draft, versions: Versions) -> bool:
+    if versions.previous is None or not versions.previous.body or draft.record is None:
+        return False
+    return covers(record_from_json(json.loads(versions.previous.body)), draft.record)
+
+
+def _among(
+    found: list[AnyRow],
+    draft: Draft,
+    own: set[str],
+    again: str,
+    receipt_id: int,
+    row_id: int | None,
+) -> Versions:
     groups = _sort(draft, own, found, receipt_id)
     identity = draft.order_identity
     if again and (groups.number_is_taken or any(r.order_identity == again for r in groups.same)):
@@ -109,9 +152,7 @@ def _hindrance(draft: Draft, own: set[str], groups: _Sorted, known: bool) -> str
     return "" if groups.same else "order-answered"
 
 
-def _living(
-    connection: Connection, draft: Draft, own: set[str], row_id: int | None
-) -> list[AnyRow]:
+def _known(connection: Connection, draft: Draft, own: set[str], row_id: int | None) -> list[AnyRow]:
     wanted = [record.c.order_identity == identity for identity in sorted(own)]
     if draft.record is not None:
         wanted.append(record.c.correction_key == correction_digest(draft.record))
@@ -121,7 +162,10 @@ def _living(
         )
     found: dict[int, AnyRow] = {}
     for condition in wanted:
-        query = select(record).where(condition, record.c.state != RecordState.SUPERSEDED.value)
+        query = select(record).where(
+            condition,
+            or_(record.c.state != RecordState.SUPERSEDED.value, record.c.withdrawal != ""),
+        )
         found.update((row.id, row) for row in connection.execute(query) if row.id != row_id)
     return sorted(found.values(), key=lambda row: (row.version, row.id), reverse=True)
 

@@ -19,7 +19,13 @@ from broker.states import (
     require_transition,
     sources_of,
 )
-from broker.store.order_versions import ON_ITS_WAY, Versions, correction_digest, find_versions
+from broker.store.order_versions import (
+    ON_ITS_WAY,
+    Versions,
+    correction_digest,
+    find_versions,
+    is_taken_back,
+)
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
 from broker.store.schema import record
@@ -114,14 +120,17 @@ def _store_draft(
     state = RecordState.HELD if draft.held_reason else RecordState.READY
     frozen = False
     confirmed_at = None
+    taken_back = is_taken_back(draft, versions, receipt_id) if versions.withdrawals else False
     if versions.hindrance:
         draft, state = _hold_aside(connection, draft, versions), RecordState.HELD
     elif draft.cancelled:
         draft, state = _take_back(connection, draft, versions)
     elif draft.record is None:
         draft = _hold_beside(connection, draft, versions)
+    elif taken_back is not False:
+        draft, state = _after_withdrawal(connection, draft, versions, gone=bool(taken_back))
     elif previous is None:
-        if not draft.record.rows:
+        if draft.record is not None and not draft.record.rows:
             draft = _hold_beside(connection, _nothing_to_take_back(draft), versions)
     else:
         if previous.corrects_id is not None:
@@ -159,6 +168,8 @@ def _store_draft(
         "confirmed_at": confirmed_at,
         "correction_key": correction_digest(draft.record) if draft.record else "",
         "was_accepted": frozen,
+        "candidates": draft.candidates,
+        "withdrawal": draft.withdrawal,
         "findings": findings_to_json(draft.findings),
         "body": _dump(draft.record),
     }
@@ -212,7 +223,8 @@ def _hold_aside(connection: Connection, draft: Draft, versions: Versions) -> Dra
         )
     if versions.hindrance == "order-answered":
         # The visit is another's: this one waits for its own, like any other.
-        draft = replace(draft, visit_id=None)
+        candidates = draft.other_candidates() if draft.other_candidates else ""
+        draft = replace(draft, visit_id=None, candidates=candidates)
         return _aside(draft, HeldReason.UNMATCHED, finding)
     return _aside(draft, HeldReason.INVALID, finding)
 
@@ -271,6 +283,24 @@ def _take_back(
     if gone and (previous is None or (previous in versions.open and not _is_frozen(previous))):
         return replace(draft, held_reason=None), RecordState.SUPERSEDED
     return replace(draft, held_reason=HeldReason.INVALID), RecordState.HELD
+
+
+def _after_withdrawal(
+    connection: Connection, draft: Draft, versions: Versions, *, gone: bool
+) -> tuple[Draft, RecordState]:
+    """The laboratory took the result back before it came in, or perhaps did."""
+    if gone:
+        if versions.previous is None:
+            # It has met what it took back, and nothing of it has left.
+            held = [row for row in versions.withdrawals if row.state == RecordState.HELD.value]
+            move_records(connection, [row.id for row in held], RecordState.SUPERSEDED)
+        finding = _finding("withdrawn-before", draft, Severity.INFORMATION)
+        return (
+            replace(draft, record=None, held_reason=None, findings=(finding,)),
+            RecordState.SUPERSEDED,
+        )
+    finding = _finding("perhaps-withdrawn", draft)
+    return _aside(draft, HeldReason.INVALID, finding), RecordState.HELD
 
 
 def _nothing_to_take_back(draft: Draft) -> Draft:

@@ -1,0 +1,62 @@
+"""Which visit a person chose for a result, and results that a person put aside."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection, and_, delete, insert, or_, select
+
+from broker.store.rows import AnyRow
+from broker.store.schema import choice, record, visit
+from broker.store.visit_json import visit_from_text
+from mapping.visit import Visit
+
+
+def find_choice(
+    connection: Connection, receipt_id: int, slot: str, order_identity: str, day: str
+) -> tuple[int, Visit] | None:
+    """The visit that was chosen for this result, or for an earlier word on it: one with the same
+    identity that was taken on the same day. A result without either follows no other's choice."""
+    same = [and_(choice.c.of_receipt_id == receipt_id, choice.c.slot == slot)]
+    if order_identity and day:
+        same.append(and_(choice.c.order_identity == order_identity, choice.c.collected_on == day))
+    row = connection.execute(
+        select(visit.c.id, visit.c.body)
+        .join(choice, choice.c.visit_id == visit.c.id)
+        .where(or_(*same))
+        .order_by(choice.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else (row.id, visit_from_text(row.body))
+
+
+def store_choice(connection: Connection, receipt_id: int, row: AnyRow, visit_id: int) -> None:
+    """Write that a person chose ``visit_id`` for the held record ``row``; ``receipt_id`` holds who
+    did. An earlier choice for the same result is replaced."""
+    known = candidates_of(row)
+    # Blank people share one identity.
+    identity = row.order_identity if row.national_id else ""
+    connection.execute(
+        delete(choice).where(choice.c.of_receipt_id == row.receipt_id, choice.c.slot == row.slot)
+    )
+    connection.execute(
+        insert(choice).values(
+            receipt_id=receipt_id,
+            of_receipt_id=row.receipt_id,
+            slot=row.slot,
+            order_identity=identity,
+            collected_on=known.get("day", "") if identity else "",
+            visit_id=visit_id,
+        )
+    )
+
+
+def candidates_of(row: AnyRow) -> dict[str, object]:
+    """What :func:`broker.visit_desk.candidates_text` wrote; empty where nothing was."""
+    found: dict[str, object] = json.loads(row.candidates) if row.candidates else {}
+    return found
+
+
+def get_record(connection: Connection, record_id: int) -> AnyRow | None:
+    """One record; None where there is none."""
+    return connection.execute(select(record).where(record.c.id == record_id)).one_or_none()
