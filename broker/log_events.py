@@ -133,6 +133,13 @@ EVENTS: Mapping[str, EventRule] = {
     "package.not_delivered": _event(
         "No byte reached the gateway; it is tried again.", "package_id stem attempt channel"
     ),
+    "package.handed_over": _event(
+        "The file lies in a folder for a person to upload.", "package_id"
+    ),
+    "package.told": _event(
+        "A person said that a package was uploaded, or that it was not.",
+        "package_id receipt_id state",
+    ),
     "package.refused": _event("The gateway said no.", "package_id stem attempt channel"),
     "package.unknown": _event(
         "The gateway may have taken it; it is asked first.", "package_id stem attempt channel"

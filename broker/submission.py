@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 from adapters.ports.channel import (
     Arrival,
     ChannelReceipt,
+    HandedOver,
     NotDelivered,
     OutcomeUnknown,
     RefusedByGateway,
@@ -27,8 +28,10 @@ from adapters.ports.channel import (
     SubmissionChannel,
 )
 from adapters.ports.credential import Credential
+from broker.channel_gate import CredentialMismatch, InstitutionsDisagree, Stray, pass_gate
 from broker.logs import log_event
 from broker.states import ForbiddenTransition, PackageState, RecordState
+from broker.store.gate import packed_records, turn_back
 from broker.store.packages import (
     active_records,
     close_attempt,
@@ -46,6 +49,7 @@ from broker.store.verdicts import confirm_records, store_verdict
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
+from mapping.profile import Agreement
 from mapping.verdict import CheckReport
 
 _log = logging.getLogger(__name__)
@@ -68,18 +72,6 @@ class Uploader:
     open_verdict: Callable[[bytes], tuple[CheckReport, ...]]
 
 
-class CredentialMismatch(LabbrokerError):
-    code = "credential-mismatch"
-    en = (
-        "The credential belongs to institution {credential}, the package to {package}.",
-        "Set the right credential for the institution; nothing was sent.",
-    )
-    zh = (
-        "憑證屬於機構 {credential}，檔案屬於機構 {package}。",
-        "請設定該機構正確的憑證；未送出任何資料。",
-    )
-
-
 class PackageFileDamaged(LabbrokerError):
     code = "package-file-damaged"
     en = (
@@ -95,6 +87,7 @@ class PackageFileDamaged(LabbrokerError):
 class Submission:
     """Moves packages one step on each call of :meth:`advance`.
 
+    With ``agreements`` a record leaves only where they give it to its uploader.
     ``elapsed`` gives seconds of a clock that nobody sets: how long a denial has stood is never
     reckoned on the wall clock.
     """
@@ -111,6 +104,7 @@ class Submission:
         send_timeout: float = SEND_TIMEOUT,
         on_replayed: Callable[[], None] = lambda: None,
         elapsed: Callable[[], float] = time.monotonic,
+        agreements: Sequence[Agreement] | None = None,
     ) -> None:
         self._writer = writer
         self._uploaders = uploaders
@@ -121,6 +115,7 @@ class Submission:
         self._send_timeout = send_timeout
         self._on_replayed = on_replayed
         self._elapsed = elapsed
+        self._agreements = agreements
         self._unknown_since: dict[int, float] = {}
 
     async def advance(self, row: AnyRow) -> None:
@@ -149,16 +144,22 @@ class Submission:
             await self._writer.write(lambda c: retire_package(c, row.id))
             log_event(_log, "package.stale", package_id=row.id)
             return
-        if uploader.credential.institution_code != row.institution_code:
-            log_event(_log, "package.failed", package_id=row.id, error_code=CredentialMismatch.code)
-            await self._later(row, CredentialMismatch.code)
-            return
         try:
             sealed = await asyncio.to_thread(self._load, row)
         except PackageFileDamaged as error:
             # Of a sealed package nothing is at the gateway, so its records may go in another.
             await self._writer.write(lambda c: retire_package(c, row.id))
             log_event(_log, "package.stale", package_id=row.id, error=error)
+            return
+        try:
+            strays = await self._gate(row, sealed, uploader)
+        except (CredentialMismatch, InstitutionsDisagree, NotDelivered) as error:
+            log_event(_log, "package.failed", package_id=row.id, error_code=error.code)
+            await self._later(row, error.code)
+            return
+        if strays:
+            await self._writer.write(lambda c: turn_back(c, row.id, strays))
+            log_event(_log, "package.stale", package_id=row.id, error_code="agreement-disagrees")
             return
         started_at = self._clock()
         try:
@@ -195,6 +196,8 @@ class Submission:
             await self._back_to_sealed(row, attempt_id, error)
         except RefusedByGateway as error:
             await self._refused(row, attempt_id, error)
+        except HandedOver as error:
+            await self._unknown(row, attempt_id, error.code)
         except (OutcomeUnknown, TimeoutError) as error:
             code = error.code if isinstance(error, OutcomeUnknown) else "time-out"
             await self._unknown(row, attempt_id, code)
@@ -224,7 +227,24 @@ class Submission:
         if answer.arrival is Arrival.ABSENT and settled and absences >= _ABSENCES:
             await self._proved_absent(row, attempt_id)
         else:
-            await self._close_and_wait(row, attempt_id, answer.arrival.value, absences)
+            outcome = answer.reason or answer.arrival.value
+            await self._close_and_wait(row, attempt_id, outcome, absences)
+
+    async def _gate(
+        self, row: AnyRow, sealed: SealedPackage, uploader: Uploader
+    ) -> tuple[Stray, ...]:
+        agreements = self._agreements
+        records = (
+            await self._writer.write(lambda c: packed_records(c, row.id)) if agreements else ()
+        )
+
+        def look() -> tuple[Stray, ...]:
+            credential_code = uploader.credential.institution_code
+            return pass_gate(
+                sealed, uploader.institution_code, credential_code, records, agreements
+            )
+
+        return await asyncio.to_thread(look)
 
     async def _fetch(self, row: AnyRow, uploader: Uploader) -> None:
         sealed = await asyncio.to_thread(self._named, row)
@@ -373,7 +393,10 @@ class Submission:
             move_package_records(connection, row.id, RecordState.UNKNOWN)
 
         await self._writer.write(suspend)
-        log_event(_log, "package.unknown", package_id=row.id, error_code=code)
+        if code == HandedOver.code:
+            log_event(_log, "package.handed_over", package_id=row.id)
+        else:
+            log_event(_log, "package.unknown", package_id=row.id, error_code=code)
 
     async def _proved_absent(self, row: AnyRow, attempt_id: int) -> None:
         """The gateway denied it often and late enough: the same bytes may go, while in date."""

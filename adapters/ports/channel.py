@@ -42,6 +42,8 @@ class Arrival(StrEnum):
 class QueryAnswer:
     arrival: Arrival
     receipt: ChannelReceipt | None = None
+    reason: str = ""
+    """A word of our code for why nothing more is known."""
 
 
 class NotDelivered(LabbrokerError):
@@ -92,6 +94,21 @@ class OutcomeUnknown(LabbrokerError):
     zh = (
         "無法確定上傳閘道是否已收檔（{reason}）。",
         "系統將先查詢；若仍無法確定，請人工依證據判定。",
+    )
+
+
+class HandedOver(OutcomeUnknown):
+    """A person has the file now; whether it is uploaded is known when that person says so, or
+    when a check report of it comes."""
+
+    code = "handed-over"
+    en = (
+        "The file lies in {folder} for a person to upload.",
+        "Upload it on the portal, then record it with `labbroker uploaded`.",
+    )
+    zh = (
+        "檔案已置於 {folder}，待人工上傳。",
+        "請於健保資訊網上傳後，以 `labbroker uploaded` 登錄。",
     )
 
 

@@ -11,6 +11,11 @@ class CredentialKind(StrEnum):
     """A key file, for rehearsal only: refused for every channel but the sandbox."""
     PKCS11 = "pkcs11"
     PCSC = "pcsc"
+    SAM = "sam"
+    """The security access module of the reader, or its cloud file: the EII library signs with it,
+    we never do."""
+    PERSON = "person"
+    """A person's own card at the portal: we never see it."""
 
 
 class Credential(Protocol):

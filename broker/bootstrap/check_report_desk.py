@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from adapters.nhi.check_report import open_verdict
+from broker.bootstrap.channels import passwords_of
 from broker.check_reports import CheckReports
 from broker.config.secret import SecretUnavailable
 from broker.config.settings import Settings
@@ -18,9 +19,10 @@ def check_report_desk(settings: Settings, environ: Mapping[str, str]) -> CheckRe
         for institution in settings.institutions:
             if institution.verdict_password is not None:
                 try:
-                    yield institution.verdict_password.read(environ).reveal()
+                    person = institution.verdict_password.read(environ).reveal()
                 except SecretUnavailable:
                     continue
+                yield from passwords_of(institution.code, person)
 
     return CheckReports(
         open_verdict,

@@ -14,22 +14,20 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 from sqlalchemy import Engine
 
-from adapters.card.software_key import SoftwareKey
 from adapters.fhir.routes import fhir_application
 from adapters.folder.watched_folder import WatchedFolder
 from adapters.folder.watcher import FolderDoor
 from adapters.hl7.limits import MllpLimits
 from adapters.hl7.server import MllpServer
-from adapters.nhi.check_report import open_verdict
-from adapters.nhi.sandbox_channel import SandboxChannel
-from adapters.ports.credential import CredentialKind
+from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
+from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.lists import load_lists
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
-from broker.config.settings import InstitutionSettings, Settings, TlsSettings
+from broker.config.settings import Settings, TlsSettings
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.logs import log_event
@@ -45,30 +43,17 @@ from broker.store.overview import has_open_receipts
 from broker.store.packages import next_package_at, ready_overview, recover_packages
 from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
 from broker.store.writer import Writer
-from broker.submission import Submission, Uploader
+from broker.submission import SEND_TIMEOUT, Submission
 from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
 from broker.web.health import health_routes
 from mapping.errors import LabbrokerError
 from mapping.line_habits import LineHabits
 from mapping.rules import ImportedLists
-from mapping.verdict import CheckReport
 
 _log = logging.getLogger(__name__)
 
 # The doors count as busy when something was stored so lately.
 _BUSY_SECONDS = 0.1
-
-
-class CredentialNotAllowed(LabbrokerError):
-    code = "credential-not-allowed"
-    en = (
-        "A software key may sign for the sandbox only, not for channel {channel} ({institution}).",
-        "Set a card credential for the institution.",
-    )
-    zh = (
-        "軟體金鑰僅能用於演練通道，不可用於 {channel}（{institution}）。",
-        "請為該機構設定卡片憑證。",
-    )
 
 
 class DoorUnavailable(LabbrokerError):
@@ -103,9 +88,7 @@ class Broker:
             {folder.source_id for folder in settings.folders},
             certificates_required=_asks_for_certificate(settings.mllp.tls),
         )
-        self._channel = SandboxChannel(
-            settings.sandbox_channel.base_url, settings.sandbox_channel.timeout_seconds
-        )
+        self._channels = Channels(settings, environ)
         self._closing = AsyncExitStack()
         """What has been opened, to be closed in the opposite order."""
         self.exit_code = 0
@@ -130,7 +113,8 @@ class Broker:
         self._closing.push_async_callback(asyncio.to_thread, self._writer.close)
         self.reader: Engine = open_reader(data)
         self._closing.callback(self.reader.dispose)
-        self._closing.push_async_callback(self._channel.close)
+        self._closing.push_async_callback(self._channels.close)
+        await asyncio.to_thread(self._channels.prepare)
         await self._writer.write(settle_acknowledgements_after_crash)
         await self._writer.write(lambda c: recover_packages(c, self.clock()))
         self.profiles = MappedProfiles(self.settings.profiles)
@@ -191,7 +175,7 @@ class Broker:
     def _build_work(self) -> None:
         settings, schedule = self.settings, self.settings.schedule
         self.intake = DurableIntake(self._writer, lambda: self.pipeline.wake(), self.clock)
-        uploaders = {each.code: self._uploader(each) for each in settings.institutions}
+        uploaders = {each.code: self._channels.uploader(each) for each in settings.institutions}
         lists = self._load_lists()
         sealer = Sealer(
             self._writer,
@@ -209,7 +193,9 @@ class Broker:
             self.clock,
             poll=timedelta(seconds=schedule.verdict_poll_seconds),
             settle=timedelta(seconds=schedule.settle_seconds),
+            send_timeout=max(SEND_TIMEOUT, settings.eii_channel.timeout_seconds + 60),
             on_replayed=lambda: self.pipeline.wake(),
+            agreements=settings.agreements,
         )
         self.scheduler = Scheduler(
             self._writer,
@@ -291,7 +277,8 @@ class Broker:
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
         token = new_token()
-        application.add_routes(control_routes(token, self.replay, self._hand_work().orders()))
+        orders = {**self._hand_work().orders(), **self._hand_uploads().orders()}
+        application.add_routes(control_routes(token, self.replay, orders))
         application.add_subapp(
             "/fhir",
             fhir_application(
@@ -334,23 +321,14 @@ class Broker:
             habits=self.habits,
         )
 
-    def _uploader(self, institution: InstitutionSettings) -> Uploader:
-        if (
-            institution.credential_kind is CredentialKind.SOFTWARE
-            and institution.channel != self._channel.name
-        ):
-            raise CredentialNotAllowed(channel=institution.channel, institution=institution.code)
-        password = institution.verdict_password
-
-        def read_verdict(raw: bytes) -> tuple[CheckReport, ...]:
-            secret = password.read(self._environ).reveal() if password else ""
-            return open_verdict(raw, secret)
-
-        return Uploader(
-            institution.code,
-            self._channel,
-            SoftwareKey.load(institution.credential_folder),
-            read_verdict,
+    def _hand_uploads(self) -> HandUploads:
+        return HandUploads(
+            self._writer,
+            self.reader,
+            self.intake,
+            self.clock,
+            self._channels.portal_of,
+            self.scheduler.wake,
         )
 
     def _authenticate(self, request: web.Request) -> str | None:

@@ -41,7 +41,7 @@ class Command:
 
     def module(self) -> CommandModule:
         """The module ``broker.cli.<name>``, imported now."""
-        return cast(CommandModule, import_module(f"broker.cli.{self.name}"))
+        return cast(CommandModule, import_module(f"broker.cli.{self.name.replace('-', '_')}"))
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -51,18 +51,18 @@ COMMANDS: tuple[Command, ...] = (
         "make packages from your own files, and send nothing",
         "以自己的檔案產生上傳檔（不上傳）",
     ),
-    Command(
-        "monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"
-    ),
+    Command("monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
     Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),
+    Command("eii-child", "load NHI's library for the service", "供服務載入健保署元件"),
     Command("rehearsal", "make keys for rehearsals with the stand-in", "建立演練金鑰"),
     Command("status", "say what stands where", "顯示目前狀態"),
     Command("receipts", "list what came in", "列出收件"),
     Command("replay", "read a receipt again", "重新處理收件"),
     Command("verdict", "take check reports downloaded from NHI's VPN", "匯入由 VPN 下載的檢核報告"),
+    Command("uploaded", "record that a person uploaded a package", "登錄已人工上傳的檔案"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
     Command("fix", "put all records of one cause right at once", "一次更正同一原因的紀錄"),
     Command("codes", "say what laboratories' own codes mean", "設定檢驗所代碼的對應"),

@@ -9,6 +9,14 @@ from itertools import combinations
 from pathlib import Path
 
 from adapters.ports.credential import CredentialKind
+from broker.config.channels import (
+    PORTAL_SOURCE,
+    channel_contradictions,
+    eii_channel,
+    portal_channel,
+    portal_folders,
+    portal_sources,
+)
 from broker.config.problems import ContradictingSettings, UnknownSetting
 from broker.config.reading import Values
 from broker.config.settings import (
@@ -31,18 +39,18 @@ from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route,
 def build_settings(root: Values, file: Path | None) -> Settings:
     """The settings of values that have no problem of their own."""
     schedule, logging = root.sections["schedule"], root.sections["logging"]
-    sandbox, lists = root.sections["channel"].sections["sandbox"], root.sections["lists"]
+    channels, lists = root.sections["channel"].sections, root.sections["lists"]
+    sandbox = channels["sandbox"]
+    data_dir = root["data_dir"]
     return Settings(
-        data_dir=root["data_dir"],
+        data_dir=data_dir,
         language="zh" if root["language"] == "zh-TW" else "en",
         mllp=_mllp(root.sections["mllp"]),
         http=_http(root.sections["http"]),
-        folders=tuple(_folder(entry) for entry in root.entries["folder"]),
-        sources=tuple(_source(entry) for entry in root.entries["source"]),
+        folders=(*map(_folder, root.entries["folder"]), *portal_folders(root, data_dir)),
+        sources=(*map(_source, root.entries["source"]), *portal_sources(root)),
         agreements=tuple(_agreement(entry) for entry in root.entries["agreement"]),
-        institutions=tuple(
-            _institution(entry, root["data_dir"]) for entry in root.entries["institution"]
-        ),
+        institutions=tuple(_institution(entry, data_dir) for entry in root.entries["institution"]),
         sandbox_channel=SandboxChannelSettings(sandbox["base_url"], sandbox["timeout_seconds"]),
         schedule=ScheduleSettings(
             seal_after_seconds=schedule["seal_after_seconds"],
@@ -55,6 +63,8 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         logging=LoggingSettings(logging["level"], logging["file"]),
         file=file,
         lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
+        eii_channel=eii_channel(channels["eii"], data_dir),
+        portal_channel=portal_channel(channels["portal"], data_dir),
     )
 
 
@@ -65,6 +75,10 @@ def contradictions(root: Values) -> list[LabbrokerError]:
     problems += _twice(root.entries["source"], "id", "source id")
     problems += _twice(root.entries["folder"], "path", "folder path")
     problems += _twice(root.entries["institution"], "code", "institution code")
+    problems += channel_contradictions(root)
+    if PORTAL_SOURCE in sources:
+        what = f"the source id {PORTAL_SOURCE} is the portal channel's own"
+        problems.append(ContradictingSettings(place=root.place, what=what))
     for folder in root.entries["folder"]:
         if folder["source"] not in sources:
             near = difflib.get_close_matches(folder["source"], sources, n=1, cutoff=0.5)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from broker.config.problems import UnknownSetting, WrongSetting
-from broker.config.schema import Key, Kind, Section
+from broker.config.shape import Key, Kind, Section
 from mapping.errors import LabbrokerError
 
 PREFIX = "LABBROKER_"

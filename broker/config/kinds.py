@@ -10,8 +10,8 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from broker.config.schema import Key, Kind
 from broker.config.secret import parse_secret_reference
+from broker.config.shape import Key, Kind
 from mapping.profile import CodeLink
 
 _INSTITUTION = re.compile(r"[0-9A-Z]{10}")

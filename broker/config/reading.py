@@ -11,7 +11,7 @@ from typing import Any
 from broker.config.kinds import WrongKind, read_value
 from broker.config.place import line_of
 from broker.config.problems import MissingSetting, UnknownSetting, WrongSetting
-from broker.config.schema import Key, Required, Section
+from broker.config.shape import Key, Required, Section
 from mapping.errors import LabbrokerError
 
 

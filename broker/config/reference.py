@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from broker.config.schema import SETTINGS, Key, Required, Section
+from broker.config.schema import SETTINGS
+from broker.config.shape import Key, Required, Section
 
 
 def settings_reference() -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
+
+from broker.config.channel_sections import CHANNEL, INSTITUTION
+from broker.config.shape import REQUIRED, Key, Kind, Section
 
 CSV_COLUMNS = (
     "national_id",
@@ -34,70 +35,6 @@ CSV_COLUMNS = (
 """Our names for the columns of a result file; the CSV reader of the folder door has the same."""
 
 NO_ENTRIES: Mapping[str, object] = MappingProxyType({})
-
-
-class Kind(StrEnum):
-    """What a setting takes, in the words that people read."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "true or false"
-    DATE = "date"
-    PATH = "path"
-    TEXTS = "list of texts"
-    NETWORKS = "list of IP addresses or networks"
-    HASHES = "list of SHA-256 hashes (64 hexadecimal digits)"
-    INSTITUTION = "institution code (10 letters and digits)"
-    INSTITUTIONS = "list of institution codes (10 letters and digits)"
-    CHOICE = "one of"
-    SECRET = "secret reference (env:NAME or file:PATH)"  # noqa: S105
-    LINKS = "table of text = text"
-    CODES = 'table of code = "order code" or { order_code, item_number }'
-
-
-class Required:
-    """The mark of a setting without a default."""
-
-
-REQUIRED = Required()
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One setting. ``least`` and ``most`` bound numbers, both included. ``choices`` are the values
-    of a choice, or the names that a table may hold."""
-
-    name: str
-    kind: Kind
-    default: object
-    meaning: str
-    choices: tuple[str, ...] = ()
-    least: int | None = None
-    most: int | None = None
-
-    @property
-    def expected(self) -> str:
-        """What the setting takes, for people."""
-        if self.kind is Kind.CHOICE:
-            return f"one of {', '.join(self.choices)}"
-        if self.least is not None and self.most is not None:
-            return f"{self.kind}, {self.least} to {self.most}"
-        if self.least is not None:
-            return f"{self.kind}, {self.least} or more"
-        return str(self.kind)
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A TOML table. ``repeated`` sections are written ``[[name]]``, once for each entry."""
-
-    name: str
-    meaning: str
-    keys: tuple[Key, ...] = ()
-    sections: tuple[Section, ...] = ()
-    repeated: bool = False
-
 
 _TLS = (
     Key("tls_certificate", Kind.PATH, None, "PEM certificate chain; with it the door speaks TLS."),
@@ -359,68 +296,6 @@ _AGREEMENT = Section(
     repeated=True,
 )
 
-_INSTITUTION = Section(
-    "institution",
-    "An institution in whose name results are uploaded.",
-    (
-        Key("code", Kind.INSTITUTION, REQUIRED, "Institution code (h2)."),
-        Key("kind", Kind.TEXT, "11", "醫事類別 (h3): `11` a clinic, `50` a laboratory."),
-        Key(
-            "channel",
-            Kind.CHOICE,
-            "sandbox",
-            "The channel that its packages take.",
-            choices=("sandbox",),
-        ),
-        Key(
-            "credential",
-            Kind.CHOICE,
-            "software",
-            "What signs in its name. `software` is a key file for rehearsal only.",
-            choices=("software",),
-        ),
-        Key(
-            "credential_folder",
-            Kind.PATH,
-            None,
-            "Folder of the software key; unset means `credentials/CODE` in `data_dir`.",
-        ),
-        Key(
-            "verdict_password",
-            Kind.SECRET,
-            None,
-            "Where the password of the check report's ZIP is kept; never the password itself.",
-        ),
-    ),
-    repeated=True,
-)
-
-_CHANNEL = Section(
-    "channel",
-    "The ways to NHI.",
-    sections=(
-        Section(
-            "sandbox",
-            "The stand-in gateway (`labbroker sandbox`).",
-            (
-                Key(
-                    "base_url",
-                    Kind.TEXT,
-                    "http://127.0.0.1:8091",
-                    "Where the stand-in gateway listens.",
-                ),
-                Key(
-                    "timeout_seconds",
-                    Kind.NUMBER,
-                    30,
-                    "An answer that takes longer makes the outcome unknown.",
-                    least=1,
-                ),
-            ),
-        ),
-    ),
-)
-
 _SCHEDULE = Section(
     "schedule",
     "When packages are sealed and verdicts asked for.",
@@ -538,8 +413,8 @@ SETTINGS = Section(
         _FOLDER,
         _SOURCE,
         _AGREEMENT,
-        _INSTITUTION,
-        _CHANNEL,
+        INSTITUTION,
+        CHANNEL,
         _SCHEDULE,
         _LISTS,
         _LOGGING,

@@ -95,6 +95,30 @@ class SandboxChannelSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EiiChannelSettings:
+    """``library`` None: it is not set up. ``python`` None: the Python that runs."""
+
+    library: Path | None = None
+    reader_library: Path | None = None
+    control_library: Path | None = None
+    port: int = 0
+    python: Path | None = None
+    type_code: str = "26"
+    request_template: str = ""
+    work_folder: Path = Path("eii")
+    timeout_seconds: float = 300
+    report_after_seconds: float = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class PortalChannelSettings:
+    """Where a person takes files from, and where check reports are brought."""
+
+    folder: Path = Path("portal")
+    results_folder: Path = Path("portal/results")
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleSettings:
     seal_after_seconds: float
     press_before_minutes: float
@@ -138,6 +162,8 @@ class Settings:
     logging: LoggingSettings
     file: Path | None = None
     lists: ListSettings = field(default_factory=ListSettings)
+    eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
+    portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
 
     @property
     def profiles(self) -> Mapping[str, SourceProfile]:

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from broker.sandbox.archive import pack_reports
+from broker.sandbox.eii_desk import EiiDesk
 from broker.sandbox.faults import FaultPlan, GatewayFault, OrderedFault
 from broker.sandbox.identity import Doorkeeper
 from broker.sandbox.ledger import Ledger, TakenPackage
@@ -72,7 +73,17 @@ class Gateway:
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """``POST /packages?name=`` with the ZIP as body → 201 and the receipt."""
-        label = request.query.get("name", "")
+        return await self.receive(
+            request,
+            request.query.get("name", ""),
+            lambda: self._door.session(_token(request)).institution,
+        )
+
+    async def receive(
+        self, request: web.Request, label: str, institution: Callable[[], str]
+    ) -> web.StreamResponse:
+        """Take the body as the package ``label`` of ``institution``, with the faults that are
+        ordered."""
         ordered = self.faults.next_fault("submit", label)
         fault = ordered.fault if ordered else None
         if fault is GatewayFault.UNAVAILABLE_BEFORE_READING:
@@ -81,9 +92,9 @@ class Gateway:
             return _closing(web.Response(status=500, text="internal error"))
         if fault is GatewayFault.LOGIN_PAGE:
             return _closing(web.Response(text=_LOGIN_PAGE, content_type="text/html"))
-        session = self._door.session(_token(request))
+        owner = institution()
         name = parse_name(label)
-        owner = "" if fault is GatewayFault.WRONG_INSTITUTION else session.institution
+        owner = "" if fault is GatewayFault.WRONG_INSTITUTION else owner
         check_owner_and_day(name, owner, self.settings)
         half = fault is GatewayFault.CLOSE_AT_HALF
         raw = await _read_body(request, self.settings.largest_package, half)
@@ -128,10 +139,14 @@ class Gateway:
             return web.json_response({"state": "checking"}, status=202)
         if now - taken.due_at > self.settings.report_kept:
             raise Refused("expired", "檔案僅保留14天", 410)
-        raw = await asyncio.to_thread(self._pack, taken)
+        raw = await self.report_of(taken)
         if ordered:
             raw = raw[: len(raw) // 2]
         return web.Response(body=raw, content_type="application/zip")
+
+    async def report_of(self, taken: TakenPackage) -> bytes:
+        """The ZIP of a package's check report."""
+        return await asyncio.to_thread(self._pack, taken)
 
     async def read_ledger(self, request: web.Request) -> web.StreamResponse:
         """``GET /ledger`` for the operator: what arrived, how often."""
@@ -273,6 +288,8 @@ def gateway_application(settings: SandboxSettings) -> web.Application:
             web.route("*", "/faults", gateway.order_fault),
         ]
     )
+    if settings.eii:
+        application.add_routes(EiiDesk(gateway).routes())
     application.on_shutdown.append(gateway.shut_down)
     application.on_cleanup.append(gateway.close)
     return application

@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--institutions", type=Path, help="known institution codes, one a line")
     parser.add_argument("--fee-schedule", type=Path, help="more order codes, one a line")
+    parser.add_argument(
+        "--eii", action="store_true", help="let the stand-in EII library in, without a login"
+    )
     parser.add_argument("--faults", type=float, default=0.0, metavar="RATE", help="0 to 1")
     parser.add_argument("--seed", type=int, default=0)
 
@@ -80,6 +83,7 @@ def settings_from(options: argparse.Namespace) -> SandboxSettings:
         fault_rate=options.faults,
         fault_seed=options.seed,
         hold=timedelta(seconds=options.hold),
+        eii=options.eii,
     )
 
 

@@ -62,4 +62,6 @@ class SandboxSettings:
     fault_seed: int = 0
     hold: timedelta = timedelta(seconds=30)
     """How long a fault that stays silent does so."""
+    eii: bool = False
+    """Whether the stand-in for NHI's EII library may come: its routes ask for no login."""
     clock: Callable[[], datetime] = _now
