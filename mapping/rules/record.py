@@ -73,10 +73,11 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
         month = header.get("h4", "")
         findings.extend(claim_key_findings(header))
         header = in_daily_tags(header)
-        findings.extend(
+        told = (
             replace(finding, field=monthly_tag(finding.field))
             for finding in _header_findings(header, context)
         )
+        findings.extend(finding for finding in told if finding not in findings)
         header["h4"] = month
     order_code = header.get("h15", "")
     _check_rows(rows, plan.row, is_read, header.get("h1") == "1", order_code, today, findings)
