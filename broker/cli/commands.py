@@ -51,7 +51,12 @@ COMMANDS: tuple[Command, ...] = (
         "make packages from your own files, and send nothing",
         "以自己的檔案產生上傳檔（不上傳）",
     ),
-    Command("monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"),
+    Command(
+        "profile", "describe the layout of a laboratory's result files", "設定檢驗所結果檔的欄位"
+    ),
+    Command(
+        "monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"
+    ),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
@@ -63,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("replay", "read a receipt again", "重新處理收件"),
     Command("verdict", "take check reports downloaded from NHI's VPN", "匯入由 VPN 下載的檢核報告"),
     Command("uploaded", "record that a person uploaded a package", "登錄已人工上傳的檔案"),
+    Command("plan", "say what goes when and what would be late", "預定何時送出、何者將逾期"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
     Command("fix", "put all records of one cause right at once", "一次更正同一原因的紀錄"),
     Command("codes", "say what laboratories' own codes mean", "設定檢驗所代碼的對應"),
