@@ -15,10 +15,12 @@ from aiohttp import web
 from sqlalchemy import Engine
 
 from adapters.fhir.routes import fhir_application
+from adapters.folder.formats.identify import text_media
 from adapters.folder.watched_folder import WatchedFolder
 from adapters.folder.watcher import FolderDoor
 from adapters.hl7.limits import MllpLimits
 from adapters.hl7.server import MllpServer
+from adapters.ports.intake import Media
 from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
@@ -28,6 +30,7 @@ from broker.bootstrap.lists import load_lists
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
+from broker.deadline_watch import DeadlineWatch
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.logs import log_event
@@ -205,6 +208,14 @@ class Broker:
             self.clock,
             wait=timedelta(seconds=schedule.seal_after_seconds),
             press=timedelta(minutes=schedule.press_before_minutes),
+            hours=settings.hours,
+        )
+        watch = DeadlineWatch(
+            self._writer,
+            self.reader,
+            self.clock,
+            settings.hours,
+            ahead=timedelta(hours=schedule.warn_before_hours),
         )
         self.pipeline = Pipeline(
             self._writer,
@@ -221,6 +232,7 @@ class Broker:
         self._closing.push_async_callback(self.intake.close)
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
+        self._watch_task = self._keep(watch.run())
 
     def _load_lists(self) -> ImportedLists:
         """What can be read; results go on without a list that cannot."""
@@ -231,6 +243,7 @@ class Broker:
 
     async def _end_work(self) -> None:
         self._pipeline_task.cancel()
+        self._watch_task.cancel()
         self.scheduler.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -267,6 +280,9 @@ class Broker:
                     source_id=folder.source_id,
                     quiet_seconds=folder.quiet_seconds,
                     scan_seconds=folder.scan_seconds,
+                    polling=folder.polling,
+                    needs_marker=folder.needs_marker,
+                    text_media=self._text_media(folder.source_id),
                 )
                 for folder in settings.folders
             ],
@@ -307,6 +323,10 @@ class Broker:
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
             )
+
+    def _text_media(self, source_id: str) -> Media | None:
+        profile = self.settings.profiles.get(source_id)
+        return text_media(profile) if profile is not None else None
 
     def _hand_work(self) -> HandWork:
         return HandWork(

@@ -32,6 +32,7 @@ from broker.config.settings import (
     SourceSettings,
     TlsSettings,
 )
+from broker.opening_hours import ALWAYS
 from mapping.errors import LabbrokerError
 from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route, SourceProfile
 
@@ -39,6 +40,7 @@ from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route,
 def build_settings(root: Values, file: Path | None) -> Settings:
     """The settings of values that have no problem of their own."""
     schedule, logging = root.sections["schedule"], root.sections["logging"]
+    calendar = root.sections["calendar"]
     channels, lists = root.sections["channel"].sections, root.sections["lists"]
     sandbox = channels["sandbox"]
     data_dir = root["data_dir"]
@@ -59,9 +61,12 @@ def build_settings(root: Values, file: Path | None) -> Settings:
             settle_seconds=schedule["settle_seconds"],
             max_records_per_package=schedule["max_records_per_package"],
             max_package_bytes=schedule["max_package_bytes"],
+            warn_before_hours=schedule["warn_before_hours"],
         ),
         logging=LoggingSettings(logging["level"], logging["file"]),
         file=file,
+        holidays=frozenset(calendar["holidays"]),
+        gateway_closed=calendar["gateway_closed"] or ALWAYS,
         lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
         eii_channel=eii_channel(channels["eii"], data_dir),
         portal_channel=portal_channel(channels["portal"], data_dir),
@@ -178,6 +183,8 @@ def _folder(entry: Values) -> FolderSettings:
         source_id=entry["source"],
         quiet_seconds=entry["quiet_seconds"],
         scan_seconds=entry["scan_seconds"],
+        polling=entry["polling"],
+        needs_marker=entry["needs_marker"],
     )
 
 
@@ -208,6 +215,7 @@ def _source(entry: Values) -> SourceSettings:
             dispensing_code=hl7["dispensing_code"],
         ),
         csv=CsvLayout(csv["columns"], csv["encoding"], csv["delimiter"]),
+        file=entry["file_profile"],
     )
     return SourceSettings(
         profile=profile,
@@ -241,4 +249,5 @@ def _institution(entry: Values, data_dir: Path) -> InstitutionSettings:
         credential_kind=CredentialKind(entry["credential"]),
         credential_folder=entry["credential_folder"] or data_dir / "credentials" / entry["code"],
         verdict_password=entry["verdict_password"],
+        card_hours=entry["card_hours"] or ALWAYS,
     )

@@ -10,8 +10,12 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from broker.config.profile_file import read_file_profile
 from broker.config.secret import parse_secret_reference
 from broker.config.shape import Key, Kind
+from broker.opening_hours import HoursUnreadable, OpeningHours, read_hours
+from mapping.errors import LabbrokerError
+from mapping.file_profile import FileProfile
 from mapping.profile import CodeLink
 
 _INSTITUTION = re.compile(r"[0-9A-Z]{10}")
@@ -68,9 +72,29 @@ def _path(key: Key, value: Any, folder: Path) -> Path:
     return (folder / Path(value).expanduser()).resolve()
 
 
+def _file_profile(key: Key, value: Any, folder: Path) -> FileProfile:
+    path = _path(key, value, folder)
+    try:
+        return read_file_profile(path)
+    except LabbrokerError as error:
+        raise WrongKind(f"{key.expected}; {path.name}: {error.sentence()}") from None
+
+
 def _texts(key: Key, value: Any, folder: Path) -> tuple[str, ...]:
     _need(isinstance(value, list | tuple) and all(isinstance(item, str) for item in value), key)
     return tuple(value)
+
+
+def _dates(key: Key, value: Any, folder: Path) -> frozenset[date]:
+    _need(isinstance(value, list | tuple), key)
+    return frozenset(_date(key, item, folder) for item in value)
+
+
+def _hours(key: Key, value: Any, folder: Path) -> OpeningHours:
+    try:
+        return read_hours(_texts(key, value, folder))
+    except HoursUnreadable:
+        raise WrongKind(key.expected) from None
 
 
 def _networks(key: Key, value: Any, folder: Path) -> tuple[Any, ...]:
@@ -147,6 +171,8 @@ _READERS: dict[Kind, Callable[[Key, Any, Path], Any]] = {
     Kind.DATE: _date,
     Kind.PATH: _path,
     Kind.TEXTS: _texts,
+    Kind.DATES: _dates,
+    Kind.HOURS: _hours,
     Kind.NETWORKS: _networks,
     Kind.HASHES: _hashes,
     Kind.INSTITUTION: _institution,
@@ -155,4 +181,5 @@ _READERS: dict[Kind, Callable[[Key, Any, Path], Any]] = {
     Kind.SECRET: _secret,
     Kind.LINKS: _links,
     Kind.CODES: _codes,
+    Kind.FILE_PROFILE: _file_profile,
 }

@@ -118,6 +118,18 @@ _FOLDER = Section(
             "The folder is looked through this often, whatever the file system announces.",
             least=1,
         ),
+        Key(
+            "polling",
+            Kind.BOOLEAN,
+            False,
+            "For network shares, whose file system announces nothing: only scans find files.",
+        ),
+        Key(
+            "needs_marker",
+            Kind.BOOLEAN,
+            False,
+            "Take a file only when `NAME.done` lies beside it.",
+        ),
     ),
     repeated=True,
 )
@@ -200,6 +212,13 @@ _SOURCE = Section(
             NO_ENTRIES,
             "The sender's codes and the order codes they mean; an empty order code means that a "
             "result is never uploaded.",
+        ),
+        Key(
+            "file_profile",
+            Kind.FILE_PROFILE,
+            None,
+            "The layout of its result files, as `labbroker profile suggest` writes it; it takes "
+            "the place of `[source.csv]`.",
         ),
         Key(
             "clinics",
@@ -296,6 +315,20 @@ _AGREEMENT = Section(
     repeated=True,
 )
 
+_CALENDAR = Section(
+    "calendar",
+    "When nothing can be sent, in Taipei time. Packages wait, and warnings come the earlier.",
+    (
+        Key(
+            "holidays",
+            Kind.DATES,
+            (),
+            "Days on which no card is there: `[2027-01-01, 2027-02-05]`.",
+        ),
+        Key("gateway_closed", Kind.HOURS, (), "When NHI's gateway takes nothing."),
+    ),
+)
+
 _SCHEDULE = Section(
     "schedule",
     "When packages are sealed and verdicts asked for.",
@@ -313,6 +346,14 @@ _SCHEDULE = Section(
             120,
             "A package never waits when one of its records is due within this time.",
             least=0,
+        ),
+        Key(
+            "warn_before_hours",
+            Kind.NUMBER,
+            6,
+            "A person is warned so long before the last moment at which a record can be sent.",
+            least=0,
+            most=24,
         ),
         Key(
             "verdict_poll_seconds",
@@ -415,6 +456,7 @@ SETTINGS = Section(
         _AGREEMENT,
         INSTITUTION,
         CHANNEL,
+        _CALENDAR,
         _SCHEDULE,
         _LISTS,
         _LOGGING,

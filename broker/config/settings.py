@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeAlias
 
 from adapters.ports.credential import CredentialKind
 from broker.config.secret import SecretReference
+from broker.opening_hours import ALWAYS, OpeningHours, without
 from mapping.errors import Language
 from mapping.profile import Agreement, SourceProfile
 
@@ -52,6 +54,8 @@ class FolderSettings:
     source_id: str
     quiet_seconds: float
     scan_seconds: float
+    polling: bool = False
+    needs_marker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class InstitutionSettings:
     credential_kind: CredentialKind
     credential_folder: Path
     verdict_password: SecretReference | None = None
+    card_hours: OpeningHours = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ class ScheduleSettings:
     settle_seconds: float
     max_records_per_package: int
     max_package_bytes: int
+    warn_before_hours: float = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +168,20 @@ class Settings:
     logging: LoggingSettings
     file: Path | None = None
     lists: ListSettings = field(default_factory=ListSettings)
+    holidays: frozenset[date] = frozenset()
+    gateway_closed: OpeningHours = ALWAYS
+    """The closures, as hours; :data:`ALWAYS` where none are named."""
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
+
+    @property
+    def hours(self) -> Mapping[str, OpeningHours]:
+        """When each institution's packages can be sent: its card is there, the gateway is open."""
+        gateway = without(self.gateway_closed)
+        return {
+            institution.code: institution.card_hours.except_on(self.holidays).within(gateway)
+            for institution in self.institutions
+        }
 
     @property
     def profiles(self) -> Mapping[str, SourceProfile]:
