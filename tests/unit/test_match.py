@@ -227,3 +227,14 @@ def test_reasons_become_findings_that_a_person_can_read() -> None:
 
 def test_every_reason_has_its_text() -> None:
     assert {reason.value for reason in Reason} <= finding_texts().keys()
+
+
+def test_the_same_scan_of_two_body_parts_is_a_question_for_a_person() -> None:
+    def scans(code: str) -> Visit:
+        orders = tuple(Order(code, body_parts=parts) for parts in ("H", "C"))
+        return replace(visit(), orders=orders)
+
+    found = matched(collected(2), scans("33070B"), code="33070B")
+    assert (found.outcome, found.reasons) == (Outcome.AMBIGUOUS, (Reason.SEVERAL_ORDERS,))
+    # An X-ray's upload has no body part, so its lines are alike.
+    assert matched(collected(2), scans("32001C"), code="32001C").outcome is Outcome.MATCHED
