@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.skipif(
     not CORPUS, reason="LABBROKER_CORPUS names no folder of test messages"
 )
 PROFILE = SourceProfile("lab-a")
+_LARGEST = 5 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -33,22 +35,44 @@ def files() -> list[Path]:
     return found
 
 
-def test_every_file_is_read_or_refused_in_words(files: list[Path]) -> None:
-    tally: Counter[str] = Counter()
-    for file in files:
-        try:
-            parsed = read_hl7(file.read_bytes(), PROFILE)
-        except UnreadablePayload as error:
-            tally[error.code if error.sentence("zh") else "speechless"] += 1
-            continue
-        tally[parsed.content] += 1
-        assert (parsed.content is Content.REPORTS) == bool(parsed.reports), file
-        for finding in parsed.findings:
-            assert finding.message("en"), file
-            assert finding.remedy("zh"), file
+def outcome_of(file: Path) -> str:
+    """The outcome in words: what was read, or why not."""
+    try:
+        parsed = read_hl7(file.read_bytes(), PROFILE)
+    except UnreadablePayload as error:
+        return f"refused: {error.code}" if error.sentence("en") and error.remedy("zh") else ""
+    assert (parsed.content is Content.REPORTS) == bool(parsed.reports), file
+    for finding in parsed.findings:
+        assert finding.message("en"), file
+        assert finding.remedy("zh"), file
+    if parsed.content is Content.NOTHING:
+        assert parsed.findings, f"{file} is passed over in silence"
+        return "nothing: " + ", ".join(sorted({finding.code for finding in parsed.findings}))
+    return parsed.content.value
+
+
+def test_every_file_is_read_or_refused_in_words(
+    files: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = Path(CORPUS) / "hl7v2"
+    tally = Counter((file.relative_to(root).parts[0], outcome_of(file)) for file in files)
     assert sum(tally.values()) == len(files)
-    assert "speechless" not in tally
-    assert tally[Content.REPORTS] > len(files) // 2, tally
+    reports = sum(count for (_, outcome), count in tally.items() if outcome == "reports")
+    lines = [
+        f"{source:28}{count:6}  {outcome}" for (source, outcome), count in sorted(tally.items())
+    ]
+    total = f"{'all':28}{len(files):6}  {reports} with reports"
+    with capsys.disabled():
+        sys.stdout.write("\n".join(("", f"{'source':28} files  outcome", *lines, total, "")))
+    assert all(outcome for _, outcome in tally)
+    assert reports > len(files) // 2
+
+
+def test_odd_files_are_never_silent() -> None:
+    """The malformed files, whatever their format says, at the HL7 door."""
+    for file in sorted((Path(CORPUS) / "bad").rglob("*")):
+        if file.is_file() and file.stat().st_size <= _LARGEST:
+            assert outcome_of(file)
 
 
 def test_every_line_of_a_message_is_in_an_observation_or_told(files: list[Path]) -> None:
