@@ -100,7 +100,8 @@ _EII = Section(
             "",
             "Content of the request file for check reports; it is not public, copy it from "
             "下載專區. `{institution}`, `{upload_date}` (ROC, 7 digits), `{month}` (5), "
-            "`{serial}`, `{file}` (without .zip) stand for the package. Without it no report is asked for.",
+            "`{serial}`, `{file}` (without .zip) stand for the package. Without it no report is "
+            "asked for.",
         ),
         Key(
             "work_folder",
