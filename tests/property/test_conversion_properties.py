@@ -157,3 +157,41 @@ def test_a_correction_keeps_the_key_and_loses_no_row(first: LabReport, second: L
         values = [row.get("r4") for row in merged.rows]
         for row in current.rows:
             assert row.get("r4") in values
+
+
+DEFAULTED = replace(
+    PROFILE, default_method="無", default_unit="mg/dL", default_reference="3-4", codes={}
+)
+
+
+@given(st.lists(OBSERVATIONS, max_size=4), st.sampled_from([PROFILE, DEFAULTED]))
+def test_a_line_that_was_seen_before_is_written_as_one_that_never_was(
+    drawn: list[Observation], profile: SourceProfile
+) -> None:
+    lines = [
+        replace(line, notes=(), status=ObservationStatus.FINAL, place=f"OBX[{index}]")
+        for index, line in enumerate(drawn, 1)
+    ]
+    sent = report(*lines, service="09005C")
+    # A note is written beside the row, and keeps the row from being remembered.
+    noted = replace(sent, observations=tuple(replace(line, notes=("remark",)) for line in lines))
+    for order, other in zip(
+        split_orders(sent, profile).orders, split_orders(noted, profile).orders, strict=True
+    ):
+        if order.order_code in {"32001C"}:
+            continue
+        visited = visit(order.order_code)
+        made = [
+            convert(told, of, visited, visited.orders[0], CLINIC_UPLOADS, profile, RECEIVED)
+            for told, of in ((sent, order), (sent, order), (noted, other))
+        ]
+        assert made[0] == made[1]
+        assert made[0].record.header == made[2].record.header
+        for row, with_note in zip(made[0].record.rows, made[2].record.rows, strict=True):
+            assert row == {
+                tag: field for tag, field in with_note.items() if "notes" not in field.origin
+            }
+            assert list(row) == [tag for tag in with_note if "notes" not in with_note[tag].origin]
+        assert [found for found in made[0].findings if not found.field.startswith("r7")] == [
+            found for found in made[2].findings if not found.field.startswith("r7")
+        ]
