@@ -84,6 +84,18 @@ def test_results_of_two_formats_become_one_package_that_passes_every_check(tmp_p
     assert told["held"] == told["unreadable"] == []
 
 
+def test_the_lists_of_the_settings_are_checked_against_and_missing_ones_told(
+    tmp_path: Path,
+) -> None:
+    _, told = made(tmp_path / "out", MESSAGE)
+    assert told["unchecked"] == ["26", "28", "31", "37"]
+    institutions = tmp_path / "institutions.csv"
+    institutions.write_bytes("醫事機構代碼\r\n3501234567\r\n".encode("cp950"))
+    code, told = made(tmp_path / "out", MESSAGE, LABBROKER_LISTS__INSTITUTIONS=str(institutions))
+    assert (code, told["unchecked"]) == (1, ["26", "31", "37"])
+    assert [each["code"] for each in told["held"][0]["findings"] if each["field"] == "h2"] == ["28"]
+
+
 def test_a_package_that_is_there_is_never_written_over(tmp_path: Path) -> None:
     for serial in (1, 2, 3):
         before = {path: path.read_bytes() for path in tmp_path.glob("*.zip")}

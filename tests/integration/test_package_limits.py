@@ -10,6 +10,7 @@ import pytest
 
 from broker.packages import Sealer
 from mapping.package_file import read_package
+from mapping.rules import ImportedLists
 from tests.integration.submission_stage import CLINIC, SubmissionStage
 
 
@@ -85,3 +86,14 @@ async def test_what_a_rule_refuses_takes_no_room(stage: SubmissionStage) -> None
     size = 2 * 1100
     assert sum(await sealed_sizes(stage, 1000, size)) == 2
     assert sorted(stage.states())[0] == "held:invalid"
+
+
+async def test_what_the_lists_of_today_refuse_is_held_at_the_last_gate(
+    stage: SubmissionStage,
+) -> None:
+    await stage.tell(2)
+    lists = ImportedLists(institutions=frozenset(("JY00000001",)))
+    folder = stage.folder / "packages"
+    gate = Sealer(stage.writer, stage.reader, folder, stage.clock, 10, 1 << 20, lists)
+    assert await gate.seal(CLINIC) is None
+    assert stage.states() == ["held", "held"]

@@ -92,6 +92,16 @@ def test_it_says_when_it_is_ready_and_stops_cleanly_on_sigterm(config: Path) -> 
     assert not (config.parent / "store" / "control.json").exists()
 
 
+def test_a_list_that_cannot_be_read_is_left_out_and_logged(config: Path) -> None:
+    with config.open("a", encoding="utf-8") as file:
+        file.write('[lists]\ninstitutions = "none.csv"\n')
+    with service(config) as (_, http):
+        assert get(f"{http}/readyz")[0] == 200
+    log = (config.parent / "labbroker.log").read_text("utf-8").splitlines()
+    (told,) = [line for line in map(json.loads, log) if line["event"] == "list.unreadable"]
+    assert (told["level"], told["error_code"]) == ("warning", "list-file-unreadable")
+
+
 def test_a_second_service_on_the_same_data_is_refused(config: Path) -> None:
     with service(config):
         second = subprocess.run(
