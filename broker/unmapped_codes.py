@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
@@ -12,12 +12,14 @@ from sqlalchemy import Connection, select
 from adapters.ports.intake import Media
 from broker.code_maps import code_alone
 from broker.store.code_maps import WaitingLine, standing_decisions, waiting_lines
+from broker.store.line_habits import load_habits
 from broker.store.schema import receipt
 from broker.store.visits import find_visits
 from mapping.agreements import parties_of
 from mapping.code_suggestions import CodeEvidence, KnownLink
 from mapping.codes import split_orders
 from mapping.errors import LabbrokerError
+from mapping.line_habits import HabitKind
 from mapping.moment import TAIPEI
 from mapping.parsed import Reader
 from mapping.profile import SourceProfile
@@ -153,6 +155,23 @@ def _known_links(
     connection: Connection, wanted: UnmappedCode, profiles: Mapping[str, SourceProfile]
 ) -> Iterator[KnownLink]:
     """The links of all other sources, and the other links of this one."""
+    ranges: dict[tuple[str, str], list[str]] = {}
+    units: dict[tuple[str, str], str] = {}
+    for habit in load_habits(connection):
+        if habit.kind is HabitKind.RANGE:
+            ranges.setdefault((habit.source_id, habit.code), []).append(habit.value)
+        elif habit.known:
+            units[habit.source_id, habit.code] = habit.value
+    for link in _links(connection, wanted, profiles):
+        place = (link.source_id, link.code)
+        yield replace(
+            link, ranges=tuple(ranges.get(place, ())), sent_unit=units.get(place, link.unit)
+        )
+
+
+def _links(
+    connection: Connection, wanted: UnmappedCode, profiles: Mapping[str, SourceProfile]
+) -> Iterator[KnownLink]:
     for each in standing_decisions(connection):
         if each.source_id in profiles and each.order_code:
             yield KnownLink(

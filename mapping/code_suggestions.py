@@ -42,6 +42,8 @@ class KnownLink:
     unit: str = ""
     specimen: str = ""
     ranges: tuple[str, ...] = ()
+    """Reference ranges that the source sends with the code, in ``sent_unit``."""
+    sent_unit: str = ""
     confirmed: bool = False
 
 
@@ -194,6 +196,7 @@ def _name_reason(evidence: CodeEvidence, trait: _Trait) -> Reason | None:
 def _link_reasons(evidence: CodeEvidence, candidate: _Candidate) -> Iterator[Reason]:
     names = {name_key(name) for name in evidence.names}
     best: Reason | None = None
+    ranged: Reason | None = None
     for link in evidence.known:
         if link.order_code != candidate.order_code or (
             link.item_number is not None and link.item_number != candidate.item_number
@@ -205,14 +208,15 @@ def _link_reasons(evidence: CodeEvidence, candidate: _Candidate) -> Iterator[Rea
         weight = _LINK * (0.7 * same_code + 0.7 * same_name) + 0.1 * (
             same_lab and (same_code or same_name)
         )
-        if set(link.ranges) & set(evidence.ranges) and any(
-            same_unit(link.unit, unit) for unit in evidence.units
-        ):
-            yield Reason("range", f"{link.source_id}: {link.ranges[0]}", 0.1)
+        shared = set(link.ranges) & set(evidence.ranges)
+        if shared and any(same_unit(link.sent_unit, unit) for unit in evidence.units):
+            ranged = Reason("range", f"{link.source_id} {link.code}: {min(shared)}", 0.1)
         if weight and (best is None or weight > best.weight):
             best = Reason("elsewhere", f"{link.source_id}: {link.code}", round(weight, 3))
     if best is not None:
         yield best
+    if ranged is not None:
+        yield ranged
 
 
 def _specimen_reason(evidence: CodeEvidence, trait: _Trait) -> Iterator[Reason]:

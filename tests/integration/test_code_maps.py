@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from mapping.errors import LabbrokerError
 from mapping.profile import CodeLink
 from mapping.record import record_from_json
 from tests.integration.broker_stage import NOW, PROFILE, Stage, open_stage
+from tests.integration.test_hand_work_cli import service
 
 UNLINKED = replace(PROFILE, codes={})
 CREATININE = Line("K7", "Creatinine", "NM", "0.9", "mg/dL", "0.6-1.3")
@@ -47,6 +49,8 @@ data_dir = "store"
 port = 0
 [http]
 port = 0
+[logging]
+file = "labbroker.log"
 [[source]]
 id = "lab"
 lab_code = "{LAB}"
@@ -390,6 +394,22 @@ def test_a_dry_run_says_what_has_left_and_would_not_be_called_back(folder: Path)
         trial = told(folder, "set", "lab", "K7", "09013C", "--by", "W", "--dry-run")
     assert trial["have_left"] == 1
     assert [each["has_left"] for each in trial["records"]].count(True) == 1
+
+
+def test_a_running_service_decides_and_goes_on_at_once(folder: Path) -> None:
+    with service(folder):
+        wanted = ("set", "lab", "K7", "09015C", "--item", "1", "--by", "Wang")
+        assert told(folder, *wanted) == {"version": 1, "decisions": 1, "requeued": 2}
+        refused = labbroker(folder, "codes", "confirm", "lab", "K7", "--unit", "g/L")
+        assert refused[0] == 2
+        assert "waits to be confirmed" in refused[2]
+        until = time.monotonic() + 60
+        while time.monotonic() < until and told(folder, "unmapped")["codes"]:
+            time.sleep(0.05)
+        assert told(folder, "unmapped")["codes"] == []
+    log = [json.loads(line) for line in (folder / "labbroker.log").read_text("utf-8").splitlines()]
+    (decided,) = [line for line in log if line["event"] == "codes.decided"]
+    assert (decided["records"], decided["receipts"]) == (1, 2)
 
 
 async def test_the_history_keeps_every_version(tmp_path: Path) -> None:

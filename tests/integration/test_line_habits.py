@@ -17,6 +17,7 @@ from unittest import mock
 import pytest
 
 from broker.bootstrap.hand_work import HandWork
+from broker.bootstrap.readers import READERS
 from broker.cli.main import main
 from broker.demo.messages import Line, Times, oru
 from broker.demo.people import CLINIC, LAB, PEOPLE
@@ -29,6 +30,7 @@ from broker.store.line_habits import (
     load_habits,
 )
 from broker.store.receipts import replay_receipt
+from broker.unmapped_codes import gather_evidence, unmapped_codes
 from mapping.line_habits import LineHabits
 from tests.integration.broker_stage import NOW, PROFILE, Stage, open_stage
 
@@ -175,6 +177,19 @@ async def test_a_draft_made_before_the_confirmation_is_not_stored_after_it(
 def _kept(stage: Stage) -> list[Any]:
     with stage.reader.connect() as connection:
         return load_habits(connection)
+
+
+async def test_what_a_code_was_sent_with_is_evidence_for_an_unknown_one(tmp_path: Path) -> None:
+    async with open_stage(tmp_path) as stage:
+        watched(stage)
+        await stage.load_visits()
+        await stage.receive(result("1", GLUCOSE, 0))
+        await stage.receive(result("2", replace(GLUCOSE, code="G9"), 2))
+        with stage.reader.connect() as connection:
+            (unknown,) = unmapped_codes(connection)
+            evidence = gather_evidence(connection, unknown, {"lab": PROFILE}, READERS)
+        (link,) = [each for each in evidence.known if each.code == "GLUC"]
+        assert (link.ranges, link.sent_unit) == (("70-99",), "mg/dL")
 
 
 def test_the_commands_list_what_changed_and_confirm_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,12 @@ def test_names_are_compared_as_a_person_would(
 ) -> None:
     assert least <= likeness(one, other) <= most
     assert likeness(one, other) == likeness(other, one)
+
+
+def test_the_same_range_and_unit_as_a_linked_code_speak_for_its_order() -> None:
+    link = KnownLink("other", "ZZ", "09013C", ranges=("2.6-6.0",), sent_unit="mg/dL")
+    said = CodeEvidence("U1", ("Uric acid",), units=("mg/dL",), ranges=("2.6-6.0",), known=(link,))
+    assert ("range", "other ZZ: 2.6-6.0") in {reason[:2] for reason in only(said, "09013C").reasons}
+    for other in (replace(link, sent_unit="umol/L"), replace(link, ranges=("3-7",))):
+        found = only(replace(said, known=(other,)), "09013C")
+        assert "range" not in {reason.kind for reason in found.reasons}
