@@ -96,4 +96,4 @@ async def test_what_the_lists_of_today_refuse_is_held_at_the_last_gate(
     folder = stage.folder / "packages"
     gate = Sealer(stage.writer, stage.reader, folder, stage.clock, 10, 1 << 20, lists)
     assert await gate.seal(CLINIC) is None
-    assert stage.states() == ["held", "held"]
+    assert stage.states() == ["held:invalid"] * 2
