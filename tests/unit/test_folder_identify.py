@@ -57,6 +57,12 @@ def test_a_misleading_name_changes_nothing(raw: bytes, media: Media) -> None:
         assert identify(raw, name) is media
 
 
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["MSH", "FHS", "BHS"])
+def test_hl7_in_utf_16_is_known(codec: str, name: str) -> None:
+    assert identify(f"{name}|^~\\&|LIS\r".encode(codec), "x") is Media.HL7V2
+
+
 def test_a_csv_with_foreign_header_texts_is_known_by_its_name() -> None:
     raw = "檢體流水,代號,數字\n".encode("cp950")
     assert identify(raw, "result.CSV") is Media.CSV
@@ -121,6 +127,8 @@ def test_a_head_without_an_end_is_answered_quickly(raw: bytes) -> None:
     [
         (b"MSH|1\r", Media.HL7V2, True),
         (b"MSH|1\rOBX|", Media.HL7V2, False),
+        ("MSH|1\r".encode("utf-16"), Media.HL7V2, True),
+        ("MSH|1\rOBX|".encode("utf-16"), Media.HL7V2, False),
         (b"MSH|1\r\x1c\r", Media.HL7V2, True),
         (b"a,b\n", Media.CSV, True),
         (b"a,b\n1,", Media.CSV, False),

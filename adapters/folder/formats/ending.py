@@ -41,7 +41,7 @@ def ends_whole(raw: bytes, media: Media) -> bool:
         count, header, record = (int.from_bytes(raw[a:b], "little") for a, b in _DBF_SIZES)
         return len(raw) >= header + count * record
     if media is Media.HL7V2:
-        return raw.endswith((b"\r", b"\n", b"\x1c"))
+        return raw.rstrip(b"\x00").endswith((b"\r", b"\n", b"\x1c"))
     return True
 
 

@@ -24,6 +24,9 @@ _LONGEST_RESOURCE = 1 << 20
 _TEXTS = {TableFormat.CSV: Media.CSV, TableFormat.FIXED: Media.FIXED_WIDTH, None: None}
 # MSH and its field separator; FHS and BHS open HL7 batches. A frame's VT may have come along.
 _HL7_START = re.compile(rb"[\x0b\s]*(?:MSH|FHS|BHS)[^A-Za-z0-9\s\x80-\xff]")
+_HL7_WIDE = frozenset(
+    name.encode(codec) for name in ("MSH", "FHS", "BHS") for codec in ("utf-16-le", "utf-16-be")
+)
 _RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _REPORT_MARKS = ("程式代號".encode("cp950"), "程式代號".encode())
@@ -65,7 +68,9 @@ def _may_be_text(raw: bytes) -> bool:
 
 
 def _is_hl7(raw: bytes) -> bool:
-    return _HL7_START.match(raw.removeprefix(b"\xef\xbb\xbf")) is not None
+    if _HL7_START.match(raw.removeprefix(b"\xef\xbb\xbf")) is not None:
+        return True
+    return raw.removeprefix(codecs.BOM_UTF16_LE).removeprefix(codecs.BOM_UTF16_BE)[:6] in _HL7_WIDE
 
 
 def _is_fhir_json(raw: bytes) -> bool:
