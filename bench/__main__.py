@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, door, sealing
+from bench import check_upload, door, fhir_bundles, sealing
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "seal", "upload")
+PARTS = ("door", "full-store", "convert", "fhir", "seal", "upload")
 
 
 def main() -> int:
@@ -45,6 +45,7 @@ def main() -> int:
             "door": lambda: door.beside_peers(folder / "door", seconds, rounds),
             "full-store": lambda: door.full_store(folder / "full", seconds, rounds, receipts),
             "convert": lambda: _convert(seconds),
+            "fhir": lambda: fhir_bundles.measure(seconds),
             "seal": lambda: sealing.compare(sealing.RECORDS // (10 if quick else 1)),
             "upload": lambda: check_upload.run(seconds),
         }

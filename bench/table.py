@@ -12,6 +12,7 @@ def render(findings: dict[str, Any]) -> str:
         "door": _door,
         "full-store": _full_store,
         "convert": _convert,
+        "fhir": _fhir,
         "seal": _seal,
         "upload": _upload,
     }
@@ -88,6 +89,19 @@ def _convert(found: dict[str, Any]) -> list[str]:
         *_aligned(rows),
         f"goal >= {found['goal']:g} messages/s; memory after {memory['messages']:,} messages: "
         f"{memory['before_mb']} -> {memory['after_mb']} MB",
+    ]
+
+
+def _fhir(found: dict[str, Any]) -> list[str]:
+    rows = [("format", "bytes", "Bundles/s", "average")]
+    for name in ("json", "xml"):
+        one = found[name]
+        per_second = (f"{one['bundles_per_second']:,}", f"{one['on_the_average']:,}")
+        rows.append((name, f"{one['bytes']:,}", *per_second))
+    return [
+        f"FHIR Bundles of {found['observations']} Observations to reports, processor time",
+        *_aligned(rows),
+        f"goal >= {found['goal']:g} Bundles/s",
     ]
 
 

@@ -15,7 +15,13 @@ from adapters.fhir.errors import NotFhir, NoUsableResult, TransactionRefused
 from adapters.fhir.references import Node
 from adapters.fhir.strict_json import MAX_BYTES, read_json
 from adapters.fhir.strict_xml import read_xml
-from adapters.fhir.structure import RESULT_TYPES, SUPPORT_TYPES, examine, is_resource_type
+from adapters.fhir.structure import (
+    RESULT_TYPES,
+    SUPPORT_TYPES,
+    examine,
+    is_resource_type,
+    may_hold_extras,
+)
 from mapping.finding import Finding, Severity
 
 _WRITES = frozenset({"", "POST", "PUT"})
@@ -96,21 +102,21 @@ class FhirPayload:
 
 def open_json(raw: bytes, limit: int = MAX_BYTES) -> FhirPayload:
     """Take FHIR JSON apart. Raises a subclass of ``UnreadablePayload`` for bytes that are none."""
-    return _open(read_json(raw, limit))
+    return _open(read_json(raw, limit), may_hold_extras(raw))
 
 
 def open_xml(raw: bytes, limit: int = MAX_BYTES) -> FhirPayload:
     """Take FHIR XML apart. Raises a subclass of ``UnreadablePayload`` for bytes that are none."""
-    return _open(read_xml(raw, limit))
+    return _open(read_xml(raw, limit), may_hold_extras(raw))
 
 
-def _open(document: Any) -> FhirPayload:
+def _open(document: Any, has_extras: bool) -> FhirPayload:
     if not isinstance(document, dict):
         raise NotFhir(place="/")
     name = text_of(document, "resourceType")
     if name in RESULT_TYPES:
         entry = Entry(name, name)
-        _examine(entry, document, "")
+        _examine(entry, document, "", has_extras)
         return FhirPayload(name, "", text_of(document, "id"), (entry,), document)
     if name != "Bundle":
         raise NotFhir(place="/resourceType")
@@ -121,13 +127,14 @@ def _open(document: Any) -> FhirPayload:
     if not isinstance(items, list):
         raise NotFhir(place="Bundle.entry")
     entries = tuple(
-        _entry(item, f"Bundle.entry[{index}]", bundle_type) for index, item in enumerate(items)
+        _entry(item, f"Bundle.entry[{index}]", bundle_type, has_extras)
+        for index, item in enumerate(items)
     )
     control_id = _control_id(document, items)
     return FhirPayload(name, bundle_type, control_id, entries, document)
 
 
-def _entry(item: Any, place: str, bundle_type: str) -> Entry:
+def _entry(item: Any, place: str, bundle_type: str, has_extras: bool) -> Entry:
     entry = Entry(place)
     if not isinstance(item, dict):
         entry.findings.append(Finding("fhir-entry", place=place))
@@ -145,7 +152,7 @@ def _entry(item: Any, place: str, bundle_type: str) -> Entry:
     entry.type_name = text_of(resource, "resourceType")
     entry.place = f"{place}.resource.ofType({entry.type_name})"
     if entry.type_name in RESULT_TYPES or entry.type_name in SUPPORT_TYPES:
-        _examine(entry, resource, text_of(item, "fullUrl"))
+        _examine(entry, resource, text_of(item, "fullUrl"), has_extras)
     elif entry.type_name == "Bundle":
         entry.findings.append(Finding("fhir-nested-bundle", place=place))
     elif not is_resource_type(entry.type_name):
@@ -154,8 +161,8 @@ def _entry(item: Any, place: str, bundle_type: str) -> Entry:
     return entry
 
 
-def _examine(entry: Entry, resource: dict[str, Any], full_url: str) -> None:
-    examined = examine(resource, entry.place)
+def _examine(entry: Entry, resource: dict[str, Any], full_url: str, has_extras: bool) -> None:
+    examined = examine(resource, entry.place, has_extras=has_extras)
     entry.findings.extend(examined.findings)
     if examined.resource is None:
         return
@@ -168,7 +175,7 @@ def _examine(entry: Entry, resource: dict[str, Any], full_url: str) -> None:
         if name not in RESULT_TYPES and name not in SUPPORT_TYPES:
             continue
         place = f"{entry.place}.contained[{index}].ofType({name})"
-        inner_examined = examine(inner, place)
+        inner_examined = examine(inner, place, has_extras=has_extras)
         entry.findings.extend(inner_examined.findings)
         if inner_examined.resource is None:
             continue

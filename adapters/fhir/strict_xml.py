@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from lxml import etree
@@ -106,7 +107,12 @@ def _refuse_size(root: etree._Element) -> None:
 def _name(element: etree._Element) -> str:
     """The local name of a FHIR element; ``""`` for one of another namespace."""
     tag = element.tag
-    return tag.removeprefix(_PREFIX) if isinstance(tag, str) and tag.startswith(_PREFIX) else ""
+    return _local_name(tag) if isinstance(tag, str) else ""
+
+
+@lru_cache(maxsize=1024)
+def _local_name(tag: str) -> str:
+    return tag.removeprefix(_PREFIX) if tag.startswith(_PREFIX) else ""
 
 
 def _resource(element: etree._Element) -> dict[str, Any]:
@@ -138,8 +144,15 @@ def _fill(
     for child in element:
         if child.tail and child.tail.strip():
             members["#text"] = ""
-        name = _name(child)
+        tag = child.tag
+        name = _local_name(tag) if isinstance(tag, str) else ""
         shape = shapes.get(name)
+        if shape is not None and shape.type_name == PRIMITIVE and len(child.attrib) == 1:
+            text = child.get("value")
+            # Most elements are just this: one value, nothing beside it.
+            if text is not None and not len(child) and name not in _SKIPPED:
+                _put(members, name, _typed(text, shape.python_type), shape)
+                continue
         if not name or shape is None:
             members[name or "#foreign"] = {}
         elif name in _SKIPPED or shape.type_name == "Narrative":
@@ -181,6 +194,12 @@ def _primitive(element: etree._Element, python_type: type) -> Any:
         return {"#foreign": ""}
     if text is None:
         return {"#text": ""} if element.text and element.text.strip() else None
+    return _typed(text, python_type)
+
+
+def _typed(text: str, python_type: type) -> Any:
+    if python_type is str:
+        return text
     if python_type is bool and text in ("true", "false"):
         return text == "true"
     if python_type in (int, Decimal) and is_decimal_literal(text):

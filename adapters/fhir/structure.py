@@ -17,6 +17,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
 from adapters.fhir.elements import elements_of
+from adapters.fhir.sound_parts import SoundParts
 from adapters.fhir.statuses import OBSERVATION_STATUS, REPORT_STATUS
 from mapping.finding import Finding, Severity
 
@@ -51,7 +52,10 @@ _STATUSES: Mapping[str, Collection[str]] = {
     "DiagnosticReport": REPORT_STATUS,
 }
 
+_SOUND = SoundParts(_STATUSES)
+
 _NO_RESULT = frozenset({"contained", "text", "meta", "language", "extension", "fhir_comments"})
+_EXTRAS = (b'"extension"', b'"_', b"fhir_comments", b"<_", b":_", b"\\u")
 _R4_ONLY = frozenset({"EffectEvidenceSynthesis", "RiskEvidenceSynthesis"})
 _R4_ONLY_PREFIXES = ("MedicinalProduct", "Substance")
 
@@ -64,15 +68,25 @@ class Examined:
     findings: tuple[Finding, ...] = ()
 
 
-def examine(resource: dict[str, Any], place: str) -> Examined:
+def may_hold_extras(raw: bytes) -> bool:
+    """Whether there may be extensions in ``raw``, JSON or XML as they are written: mostly not."""
+    return any(mark in raw for mark in _EXTRAS)
+
+
+def examine(resource: dict[str, Any], place: str, *, has_extras: bool = True) -> Examined:
     """Check one resource of :data:`RESULT_TYPES` or :data:`SUPPORT_TYPES`.
 
+    ``has_extras`` False says that there is no extension in it at any depth.
     Findings of severity ERROR stand on refused result resources only.
     """
     name: str = resource["resourceType"]
     carries_result = name in RESULT_TYPES
     worst = Severity.ERROR if carries_result else Severity.WARNING
-    kept = {key: _pruned(value) for key, value in resource.items() if not _left_out(key)}
+    kept = {
+        key: _pruned(value) if has_extras else value
+        for key, value in resource.items()
+        if not _left_out(key)
+    }
     modifier = _modifier(kept)
     if modifier:
         finding = Finding("fhir-modifier", place=f"{place}.{modifier}", severity=worst)
@@ -108,12 +122,16 @@ def is_resource_type(name: str) -> bool:
 
 
 def _faults(name: str, resource: dict[str, Any]) -> list[tuple[str | int, ...]]:
+    must_look, parts = _SOUND.unknown(name, resource)
+    if not must_look:
+        return []
     try:
         get_fhir_model_class(name).model_validate(resource)
     except ValidationError as error:
         return [fault["loc"] for fault in error.errors(include_url=False, include_input=False)]
     except (ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
         return [()]
+    _SOUND.remember(parts)
     return []
 
 
