@@ -19,7 +19,7 @@ from mapping.agreements import parties_of
 from mapping.code_suggestions import CodeEvidence, KnownLink
 from mapping.codes import split_orders
 from mapping.errors import LabbrokerError
-from mapping.line_habits import HabitKind
+from mapping.line_habits import Habit, HabitKind
 from mapping.moment import TAIPEI
 from mapping.parsed import Reader
 from mapping.profile import SourceProfile
@@ -155,17 +155,19 @@ def _known_links(
     connection: Connection, wanted: UnmappedCode, profiles: Mapping[str, SourceProfile]
 ) -> Iterator[KnownLink]:
     """The links of all other sources, and the other links of this one."""
-    ranges: dict[tuple[str, str], list[str]] = {}
-    units: dict[tuple[str, str], str] = {}
+    habits: dict[tuple[str, str], list[Habit]] = {}
     for habit in load_habits(connection):
-        if habit.kind is HabitKind.RANGE:
-            ranges.setdefault((habit.source_id, habit.code), []).append(habit.value)
-        elif habit.known:
-            units[habit.source_id, habit.code] = habit.value
+        habits.setdefault((habit.source_id, habit.code), []).append(habit)
     for link in _links(connection, wanted, profiles):
-        place = (link.source_id, link.code)
+        sent = habits.get((link.source_id, link.code), [])
+        units = [habit for habit in sent if habit.kind is HabitKind.UNIT and habit.known]
+        specimens = {habit.specimen for habit in sent}
         yield replace(
-            link, ranges=tuple(ranges.get(place, ())), sent_unit=units.get(place, link.unit)
+            link,
+            ranges=tuple(habit.value for habit in sent if habit.kind is HabitKind.RANGE),
+            # Of several nobody could say which one was meant.
+            sent_unit=units[0].value if len(units) == 1 else "",
+            sent_specimen=specimens.pop() if len(specimens) == 1 else "",
         )
 
 

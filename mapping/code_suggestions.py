@@ -12,7 +12,7 @@ from mapping.catalogue.table_files import read_table, split_cell
 from mapping.catalogue.tables import loinc_order_codes, order_code, order_codes, report_items
 from mapping.item_lookup import name_key
 from mapping.name_likeness import likeness
-from mapping.units import same_unit
+from mapping.units import same_unit, unit_key
 from mapping.values import parse_quantity
 
 _NAME, _UNIT, _SPECIMEN, _ORDERED, _LINK, _LOINC = 0.6, 0.12, 0.08, 0.2, 0.3, 0.3
@@ -44,6 +44,8 @@ class KnownLink:
     ranges: tuple[str, ...] = ()
     """Reference ranges that the source sends with the code, in ``sent_unit``."""
     sent_unit: str = ""
+    sent_specimen: str = ""
+    """The one unit and specimen with which the source sends the code, ``""`` where unknown."""
     confirmed: bool = False
 
 
@@ -137,8 +139,9 @@ def _identical(candidate: _Candidate, evidence: CodeEvidence) -> str:
             and (link.order_code, link.item_number) == candidate
             and link.code == evidence.code
             and evidence.names == (link.name,)
-            and {link.unit} == set(evidence.units or ("",))
-            and {link.specimen} == set(evidence.specimens or ("",))
+            and {unit_key(link.unit or link.sent_unit)} == set(map(unit_key, evidence.units))
+            and {name_key(link.specimen or link.sent_specimen)}
+            == set(map(name_key, evidence.specimens))
         ):
             return link.source_id
     return ""

@@ -92,10 +92,7 @@ class WaitingLine:
 
     receipt_id: int
     source_id: str
-    received_at: datetime
     due_at: datetime | None
-    clinic_code: str
-    national_id: str
     finding: Finding
 
     @property
@@ -126,11 +123,8 @@ def waiting_lines(connection: Connection) -> Iterator[WaitingLine]:
                 record.c.id,
                 record.c.receipt_id,
                 record.c.due_at,
-                record.c.clinic_code,
-                record.c.national_id,
                 record.c.findings,
                 receipt.c.source_id,
-                receipt.c.received_at,
             )
             .join(receipt, receipt.c.id == record.c.receipt_id)
             .where(record.c.id.in_(part))
@@ -143,10 +137,7 @@ def waiting_lines(connection: Connection) -> Iterator[WaitingLine]:
                     yield WaitingLine(
                         row.receipt_id,
                         row.source_id,
-                        row.received_at,
                         row.due_at,
-                        row.clinic_code,
-                        row.national_id,
                         finding,
                     )
 

@@ -366,7 +366,7 @@ def test_a_map_in_big5_is_read_and_other_bytes_are_refused(folder: Path) -> None
 
 def test_a_dry_run_counts_what_would_be_another_and_writes_nothing(folder: Path) -> None:
     before = (folder / "store" / "labbroker.sqlite").read_bytes()
-    with mock.patch("broker.cli.codes.datetime") as clock:
+    with mock.patch("broker.cli.codes_decide.datetime") as clock:
         clock.now.return_value = NOW
         trial = told(folder, "set", "lab", "K7", "09015C", "--item", "1", "--by", "W", "--dry-run")
     assert (trial["receipts"], trial["changed"], trial["have_left"]) == (2, 4, 0)
@@ -389,11 +389,45 @@ def test_a_dry_run_says_what_has_left_and_would_not_be_called_back(folder: Path)
             await stage.pretend(ready.id, "accepted")
 
     asyncio.run(send())
-    with mock.patch("broker.cli.codes.datetime") as clock:
+    with mock.patch("broker.cli.codes_decide.datetime") as clock:
         clock.now.return_value = NOW
         trial = told(folder, "set", "lab", "K7", "09013C", "--by", "W", "--dry-run")
     assert trial["have_left"] == 1
     assert [each["has_left"] for each in trial["records"]].count(True) == 1
+
+
+def test_only_codes_that_are_identical_to_confirmed_ones_are_adopted(tmp_path: Path) -> None:
+    second = (
+        SETTINGS
+        + f"""
+[[source]]
+id = "branch"
+lab_code = "{LAB}"
+clinic_code = "{CLINIC}"
+"""
+    )
+    (tmp_path / "labbroker.toml").write_text(second, "utf-8")
+    other = Line("Z8", "Uric acid", "NM", "5.1", "mg/dL", "2-7")
+
+    async def fill() -> None:
+        async with open_stage(tmp_path / "store", UNLINKED) as stage:
+            await stage.load_visits()
+            await stage.receive(result("1", CREATININE))
+            lines = (CREATININE, other)
+            await stage.receive(result("2", *lines, person=2), source="branch")
+
+    asyncio.run(fill())
+    assert told(tmp_path, "adopt", "--by", "W")["decisions"] == 0
+    exact = ("--unit", "mg/dL", "--specimen", "Serum")
+    told(tmp_path, "set", "lab", "K7", "09015C", "--item", "1", *exact, "--by", "Wang")
+    trial = told(tmp_path, "adopt", "--by", "W", "--dry-run")
+    assert (trial["decisions"], told(tmp_path, "list")["decisions"][1:]) == (1, [])
+    assert told(tmp_path, "adopt", "--by", "W")["decisions"] == 1
+    adopted = told(tmp_path, "list")["decisions"][-1]
+    assert (adopted["source"], adopted["code"], adopted["reason"]) == (
+        "branch", "K7", "identical to lab",
+    )  # fmt: skip
+    assert (adopted["unit"], adopted["specimen"]) == ("mg/dL", "Serum")
 
 
 def test_a_running_service_decides_and_goes_on_at_once(folder: Path) -> None:
