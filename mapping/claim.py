@@ -18,6 +18,8 @@ from mapping.rules.claims import ClaimedOrder, ClaimList, ClaimLists
 
 SENT_FOR_REVIEW = "1"
 """申報類別 1, 送核: the claim of the whole month; 2 is 補報, what comes after."""
+_INPATIENT = ("21", "22", "29")
+"""Kinds of institution (h3) whose monthly records tell the period of the claim (SPEC114 p. 16)."""
 _LONGEST_COURSE_DAYS = 366
 _TO_THE_MINUTE = 11
 
@@ -86,7 +88,10 @@ class ClaimIndex:
             return ClaimDoubt.SEVERAL_LINES
         if not fitting:
             return ClaimDoubt.NOT_CLAIMED
-        return fitting[0] if fitting[0].keys is not None else ClaimDoubt.KEYS_MISSING
+        keys = fitting[0].keys
+        if keys is None or (record.value("h3") in _INPATIENT and keys.period is None):
+            return ClaimDoubt.KEYS_MISSING
+        return fitting[0]
 
 
 def claim_lists(lines: Iterable[ClaimLine]) -> ClaimLists:

@@ -20,6 +20,7 @@ from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
 from mapping.report import LabReport
 from mapping.rules import unchecked_codes
+from mapping.rules.unchecked import NOT_RUN
 
 _UPLOADS = (Media.NHI_XML, Media.NHI_ZIP)
 _HEAD_BYTES = 1 << 16
@@ -47,6 +48,8 @@ class FileCheck:
     """Findings by severity, code and field."""
     limit: int | None = None
     tell: Callable[[Finding], None] | None = None
+    unchecked: list[Finding] = field(default_factory=list)
+    """Those of the findings that say which code needs a list that is not there; all of them."""
     error: LabbrokerError | None = None
     fault_place: str = ""
 
@@ -60,6 +63,8 @@ class FileCheck:
     def add_findings(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.counts[finding.severity, finding.code, finding.field] += 1
+            if finding.code == NOT_RUN:
+                self.unchecked.append(finding)
             if self.limit is None or len(self.findings) < self.limit:
                 self.findings.append(finding)
             if self.tell is not None:

@@ -61,7 +61,9 @@ def _lines(report: MonthlyReport, language: Language) -> Iterator[str]:
             if zh
             else f"{each.path}: {each.records} record(s), read back, compared and checked"
         )
-    if not report.files:
+    if not report.files and report.left_out:
+        yield "未產生檔案。" if zh else "No file was written."
+    elif not report.files:
         yield "沒有須以每月上傳補送的紀錄。" if zh else "Nothing needs the monthly upload."
     counts = (
         (report.passed_over["accepted"], "accepted daily", "筆已每日上傳成功"),
@@ -86,6 +88,8 @@ def _lines(report: MonthlyReport, language: Language) -> Iterator[str]:
     if len(report.left_out) > _MOST:
         more = len(report.left_out) - _MOST
         yield f"  … {more} " + ("筆未列出（--json 全部列出）" if zh else "more (--json has all)")
+    if not report.files:
+        return
     yield (
         "尚未上傳：請至健保署 VPN「檢驗（查）結果每月上傳作業」上傳檔案。"
         if zh

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from mapping.finding import Finding, Severity
 from mapping.rules.context import RuleContext
 
+NOT_RUN = "check-not-run"
+
 
 def unchecked_codes(
     context: RuleContext, uploaded: Iterable[tuple[str, str]] = ()
@@ -25,7 +27,7 @@ def unchecked_codes(
         ("37", "order-codes", context.order_codes),
     )
     missing = [
-        Finding("check-not-run", "", "", code, Severity.INFORMATION, (("list", name),))
+        Finding(NOT_RUN, "", "", code, Severity.INFORMATION, (("list", name),))
         for code, name, imported in lists
         if imported is None
     ]

@@ -74,6 +74,13 @@ def test_a_list_without_claim_keys_makes_no_monthly_record() -> None:
     assert ClaimIndex((line(keys=None),)).line_of(valid_record()) is ClaimDoubt.KEYS_MISSING
 
 
+def test_an_inpatient_needs_the_period_of_the_claim() -> None:
+    stay = valid_record({"h3": "21", "h11": "", "h13": "1140203", "h26": ""})
+    assert ClaimIndex((line(),)).line_of(stay) is ClaimDoubt.KEYS_MISSING
+    whole = line(keys=replace(KEYS, period=(date(2025, 2, 1), date(2025, 2, 28))))
+    assert ClaimIndex((whole,)).line_of(stay) == whole
+
+
 def test_an_order_that_no_claim_has_belongs_to_the_case_of_the_visit() -> None:
     pressure = valid_record({"h15": "Y00006"})
     found = ClaimIndex((line(), line(order_code="09005C"))).line_of(pressure)
