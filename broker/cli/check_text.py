@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from broker.cli.check_json import finding_texts
+from broker.cli.convert_report import not_checked_here
 from broker.cli.file_check import FileCheck
 from broker.cli.record_preview import RecordPreview
 from mapping.catalogue.tables import order_code
 from mapping.errors import Language
 from mapping.finding import Finding, Severity
 from mapping.record import Fields
+from mapping.rules.unchecked import NOT_RUN
 
 _MOST_RECORDS = 20
 _MOST_FINDINGS = 50
@@ -63,7 +65,10 @@ def _lines(result: FileCheck, language: Language) -> Iterator[str]:
         yield f"  … {result.record_count - shown} " + ("筆未列出" if zh else "more records")
     limit = _MOST_FINDINGS if result.limit is None else result.limit
     for finding in result.findings[:limit]:
-        yield from _finding(finding, language)
+        if finding.code != NOT_RUN:
+            yield from _finding(finding, language)
+    if result.unchecked:
+        yield f"  {not_checked_here(result.unchecked, language)}"
     total = result.counts.total()
     if total > limit:
         more = total - limit
