@@ -260,3 +260,60 @@ def test_a_month_that_no_claim_covers_is_said_to_be_unchecked(
     assert code == 0
     assert [each["code"] for each in told["findings"]] == ["claim-not-covered"]
     assert TODAY[:5] in told["findings"][0]["message"]
+
+
+def monthly(*changes: tuple[str, str]) -> str:
+    text = (FOLDER / "monthly.xml").read_text(encoding="utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def test_a_right_monthly_file_is_told_apart_and_has_no_findings(
+    tmp_path: Path, settings: Path
+) -> None:
+    code, (told,) = checked(written(tmp_path, 1, monthly()), "--config", settings)
+    assert (code, told["message"], told["findings"]) == (0, "monthly", [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "field"),
+    [
+        ("<h5>1</h5>", "<h5>3</h5>", "03", "h5"),
+        ("<h8>17</h8>", "<h8>0</h8>", "06", "h8"),
+        ("<h17>2</h17>", "<h17>0</h17>", "06", "h17"),
+        ("<h19>{today}", "<h19>1140101", "22", "h19"),
+        ("<h26>0012</h26>", "<h26>Z000</h26>", "23", "h26"),
+        ("<r6-1>Nonreactive</r6-1>\n", "", "14", "r6-1"),
+        # Only in the imported claim.
+        ("<h18>14051C</h18>", "<h18>14084C</h18>", "26", "h18"),
+    ],
+)
+def test_a_planted_error_of_the_monthly_layout_is_found_under_its_own_tag(
+    old: str, new: str, code: str, field: str, tmp_path: Path, settings: Path
+) -> None:
+    file = written(tmp_path, 1, monthly((old, new)))
+    _, told = checked(file, "--config", settings)
+    errors = {
+        (each["code"], each["field"]) for each in told[0]["findings"] if each["severity"] == "error"
+    }
+    assert errors == {(code, field)}
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("en", "Not checked here: 26, 31 (no claim list), 28 (no institution list), 37 (no fee"),
+        ("zh-TW", "未檢核代碼：26、31（無申報清單）；28（無醫事機構清單）；37（無支付標準清單）。"),
+    ],
+)
+def test_people_read_in_one_line_what_was_not_checked(
+    language: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABBROKER_LANG", language)
+    output = io.StringIO()
+    with redirect_stdout(output):
+        assert main(["check", str(written(tmp_path, 2, typed(2)))]) == 0
+    assert output.getvalue().count(line) == 1
+    assert "check-not-run" not in output.getvalue()
