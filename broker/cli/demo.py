@@ -7,11 +7,13 @@ import asyncio
 import json
 import sys
 import tempfile
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.folder.formats.ic_card_writer import write_ic_card
+from broker.demo.channels import CHANNELS
 from broker.demo.messages import (
     Times,
     corrected_message,
@@ -20,6 +22,7 @@ from broker.demo.messages import (
     result_file,
 )
 from broker.demo.people import visits
+from broker.demo.person import Person, working
 from broker.demo.rehearsal import Rehearsal, rehearsal
 from broker.demo.senders import drop_file, post_fhir, send_folder, send_hl7
 from broker.demo.summary import padded, render, summarize
@@ -43,6 +46,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "demo", description="Run the main job with made-up results and a stand-in for NHI."
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument(
+        "--channel", choices=CHANNELS, default="sandbox", help="the way to the stand-in for NHI"
+    )
     parser.add_argument("--serve", action="store_true", help="leave it running afterwards")
     parser.add_argument(
         "--input", type=Path, metavar="DIR", help="send the files of this folder instead"
@@ -75,7 +81,13 @@ async def _run(arguments: argparse.Namespace, folder: Path) -> None:
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
-    async with rehearsal(folder, "zh-TW" if chinese else "en") as stage:
+    async with AsyncExitStack() as stack:
+        stage = await stack.enter_async_context(
+            rehearsal(folder, "zh-TW" if chinese else "en", arguments.channel)
+        )
+        if arguments.channel == "portal":
+            person = Person(folder, stage.settings.data_dir, stage.gateway, tell)
+            await stack.enter_async_context(working(person))
         if not arguments.json:
             sys.stdout.write(_opening(stage, chinese))
         if arguments.input is None:

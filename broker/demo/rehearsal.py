@@ -14,6 +14,7 @@ from pathlib import Path
 from adapters.card.software_key import create_rehearsal_authority, create_rehearsal_key
 from broker.bootstrap.service import Broker
 from broker.config import Settings, load_settings
+from broker.demo.channels import DemoChannel
 from broker.demo.people import CLINIC, LAB
 from broker.logs import configure_logging
 from broker.sandbox.settings import DOCUMENTED_PASSWORD
@@ -91,14 +92,7 @@ commission = "specimen"
 [[institution]]
 code = "{clinic}"
 kind = "11"
-channel = "sandbox"
-credential = "software"
-credential_folder = "keys/{clinic}"
-verdict_password = "file:verdict-password"
-
-[channel.sandbox]
-base_url = "{gateway}"
-
+{channel}
 [schedule]
 seal_after_seconds = 1
 verdict_poll_seconds = 1
@@ -120,6 +114,8 @@ class Rehearsal:
     broker: Broker
     settings: Settings
     folder: Path
+    gateway: str
+    """URL of the stand-in gateway."""
 
     @property
     def lab_inbox(self) -> Path:
@@ -131,8 +127,15 @@ class Rehearsal:
 
 
 @asynccontextmanager
-async def rehearsal(folder: Path, language: str) -> AsyncIterator[Rehearsal]:
-    """A gateway in a process of its own and a broker in this one, on free local ports."""
+async def rehearsal(
+    folder: Path, language: str, channel_name: str = "sandbox"
+) -> AsyncIterator[Rehearsal]:
+    """A gateway in a process of its own and a broker in this one, on free local ports.
+
+    Raises ``PartMissing`` where the channel needs what this machine has not.
+    """
+    channel = DemoChannel(channel_name, folder)
+    await channel.prepare()
     authority = create_rehearsal_authority(folder / "keys" / "authority")
     create_rehearsal_key(folder / "keys" / CLINIC, CLINIC, authority)
     password = folder / "verdict-password"
@@ -148,9 +151,11 @@ async def rehearsal(folder: Path, language: str) -> AsyncIterator[Rehearsal]:
         str(folder / "gateway"),
         "--trust",
         str(authority.certificate_file),
+        *channel.gateway_options,
         stdout=asyncio.subprocess.PIPE,
     )
     try:
+        address = await _address_of(gateway)
         file = folder / "labbroker.toml"
         file.write_text(
             _SETTINGS.format(
@@ -158,7 +163,7 @@ async def rehearsal(folder: Path, language: str) -> AsyncIterator[Rehearsal]:
                 lab=LAB,
                 clinic=CLINIC,
                 token=hashlib.sha256(TOKEN.encode()).hexdigest(),
-                gateway=await _address_of(gateway),
+                channel=channel.settings(address),
             ),
             "utf-8",
         )
@@ -167,7 +172,7 @@ async def rehearsal(folder: Path, language: str) -> AsyncIterator[Rehearsal]:
         broker = Broker(settings, environ={})
         await broker.start()
         try:
-            yield Rehearsal(broker, settings, folder)
+            yield Rehearsal(broker, settings, folder, address)
         finally:
             await broker.stop()
     finally:

@@ -23,6 +23,8 @@ _ZH = {
     "below the limit of detection": "低於偵測極限",
     "HCV antibody": "C 型肝炎檢驗",
     "results.csv: three results": "results.csv：三筆結果",
+    "a file uploaded by hand": "人工上傳檔案",
+    "its check report brought": "取回檢核報告",
     "dropped": "已放入",
 }
 
