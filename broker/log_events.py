@@ -93,6 +93,9 @@ EVENTS: Mapping[str, EventRule] = {
     "service.started": _event("All doors are open.", "version sqlite settings_file"),
     "service.stopping": _event("No new work is taken.", "reason"),
     "service.stopped": _event("Everything is recorded; the process ends.", "seconds"),
+    "service.was_stuck": _event(
+        "The service hung before and was ended; where is in stuck-at.txt of the data folder."
+    ),
     "service.fault": _event("An error reached the outermost boundary.", "reason"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),

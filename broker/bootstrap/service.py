@@ -38,6 +38,7 @@ from broker.packages import Sealer
 from broker.pipeline import Pipeline
 from broker.resources import StoredResources
 from broker.results import ReadResults
+from broker.reading_room import ReadingRoom
 from broker.scheduler import Scheduler
 from broker.sources import SourceDirectory
 from broker.store.engine import open_reader, open_writer
@@ -47,6 +48,7 @@ from broker.store.packages import next_package_at, ready_overview, recover_packa
 from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
 from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
+from broker.suspects import Suspects
 from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
 from broker.web.health import health_routes
 from mapping.errors import LabbrokerError
@@ -217,6 +219,8 @@ class Broker:
             settings.hours,
             ahead=timedelta(hours=schedule.warn_before_hours),
         )
+        room = ReadingRoom()
+        self._closing.push_async_callback(room.close)
         self.pipeline = Pipeline(
             self._writer,
             self.reader,
@@ -227,6 +231,8 @@ class Broker:
             self.scheduler.wake,
             busy=self._doors_busy,
             check_reports=check_report_desk(settings, self._environ),
+            suspects=Suspects(settings.data_dir),
+            room=room,
         )
         self._closing.push_async_callback(self._end_work)
         self._closing.push_async_callback(self.intake.close)

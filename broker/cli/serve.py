@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -12,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from broker.bootstrap.service import Broker
 from broker.config import Settings, load_settings
-from broker.logs import configure_logging
+from broker.logs import configure_logging, log_event
+from broker.loop_guard import LoopGuard
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
+
+_log = logging.getLogger(__name__)
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -37,6 +41,10 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, broker.ask_to_stop)
     await broker.start()
+    guard = LoopGuard(settings.data_dir / "stuck-at.txt")
+    if guard.last_trace():
+        log_event(_log, "service.was_stuck", level=logging.WARNING)
+    guarding = asyncio.create_task(guard.run())
     places = []
     if settings.mllp.enabled:
         places.append(f"mllp://{settings.mllp.host}:{broker.mllp_port}")
@@ -49,4 +57,5 @@ async def serve(settings: Settings) -> int:
         await broker.wait_stopped()
     finally:
         await broker.stop()
+        guarding.cancel()
     return broker.exit_code
