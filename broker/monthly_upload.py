@@ -14,7 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 from mapping.catalogue.tables import code_table
-from mapping.claim import ClaimDoubt, ClaimIndex, keys_for
+from mapping.claim import ClaimDoubt, ClaimIndex, claimed_record
 from mapping.editions.edition import Variant, edition_on
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
@@ -22,7 +22,6 @@ from mapping.moment import TAIPEI
 from mapping.monthly import (
     MONTHLY_CORRECTION_KEY,
     stamp_monthly_upload_time,
-    to_monthly,
     variant_of,
 )
 from mapping.package_file import read_package, verify_package, write_archive
@@ -112,9 +111,7 @@ def monthly_records(
         if doubts:
             _leave_out(made, each, *doubts)
             continue
-        record = stamp_monthly_upload_time(
-            to_monthly(each.record, keys_for(line, each.record)), now
-        )
+        record = stamp_monthly_upload_time(claimed_record(each.record, line), now)
         errors = [one for one in check_record(record, context) if one.severity is Severity.ERROR]
         if errors:
             _leave_out(made, each, *errors)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
 
-from mapping.monthly import ClaimKeys, is_outside_claims
-from mapping.record import UploadRecord
+from mapping.monthly import ClaimKeys, is_outside_claims, to_monthly
+from mapping.record import Field, UploadRecord, plain_values, replace_header
 from mapping.rocdate import is_roc_date, parse_roc_date, roc_date, roc_month
-from mapping.rules.claims import ClaimedOrder, ClaimList, ClaimLists
+from mapping.rules.claims import ClaimedOrder, ClaimList, ClaimLists, claimed_days
 
 SENT_FOR_REVIEW = "1"
 """申報類別 1, 送核: the claim of the whole month; 2 is 補報, what comes after."""
@@ -67,14 +67,13 @@ class ClaimIndex:
         executed at the minute of h20; never the first of several. An order that no claim has
         belongs to the case of the visit, with the order serial 0."""
         order_code = record.value("h15")
-        day_text = record.value("h11") or record.value("h13")
-        day = parse_roc_date(day_text) if is_roc_date(day_text) else None
+        header = plain_values(record.header)
+        days = [parse_roc_date(each) for each in claimed_days(header) if is_roc_date(each)]
         fitting = [
             line
             for line in self._lines.get((record.value("h2"), record.value("h9")), ())
-            if day is not None
+            if any(line.day <= day <= _last_day(line) for day in days)
             and (line.order_code == order_code or is_outside_claims(order_code))
-            and line.day <= day <= _last_day(line)
             and (line.birth_on is None or _same_birth(line.birth_on, record.value("h10")))
         ]
         if is_outside_claims(order_code):
@@ -115,14 +114,24 @@ def claim_lists(lines: Iterable[ClaimLine]) -> ClaimLists:
     )
 
 
-def keys_for(line: ClaimLine, record: UploadRecord) -> ClaimKeys:
-    """The claim keys of ``record``, which :meth:`ClaimIndex.line_of` found to be of ``line``.
+def claimed_record(record: UploadRecord, line: ClaimLine) -> UploadRecord:
+    """The daily ``record`` in the monthly layout, as ``line`` claims it, which
+    :meth:`ClaimIndex.line_of` found.
 
     What the daily upload knows stays: a visit serial other than ``Z000`` and the end of treatment.
+    Only a visit day (h11) outside the claimed treatment, which a laboratory's may be, gives way to
+    the claimed one: the monthly file follows the claim.
     """
     if line.keys is None:
         raise ValueError("this line has no keys for the monthly upload")
-    keys = line.keys
+    monthly = to_monthly(record, _keys_for(line.keys, record))
+    day = record.value("h11")
+    if not day or line.day <= parse_roc_date(day) <= _last_day(line):
+        return monthly
+    return replace_header(monthly, {"h11": Field(roc_date(line.day), "claim")})
+
+
+def _keys_for(keys: ClaimKeys, record: UploadRecord) -> ClaimKeys:
     if record.value("h7") not in ("", "Z000"):
         keys = replace(keys, visit_serial=record.value("h7"))
     return replace(keys, treated_until=None) if record.value("h12") else keys

@@ -14,6 +14,7 @@ ClaimedOrder: TypeAlias = tuple[str, str, str]
 """National id (h9), order code (h15), day of the visit or admission (h11 or h13)."""
 
 _TO_THE_MINUTE = 11
+_LABORATORY = "50"
 
 
 class Claims(Protocol):
@@ -55,15 +56,18 @@ def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Findin
     = 4) is none of the claim's start times, to the minute (SPEC114 p. 6).
 
     A course or a scheduled test may be claimed a month after its first day, so the month of
-    execution (h4) must be covered too. Codes that no claim has are passed over.
+    execution (h4) must be covered too. Codes that no claim has are passed over. Which day a
+    laboratory claims for work accepted from others is not printed, so any of :func:`claimed_days`
+    will do.
     """
     if is_outside_claims(header.get("h15", "")):
         return
     known = claims.of(header.get("h2", ""))
-    day = header.get("h11") or header.get("h13") or ""
     if known is None or not known.months.issuperset(_months_of(header)):
         return
-    starts = known.orders.get((header.get("h9", ""), header.get("h15", ""), day))
+    person, code = header.get("h9", ""), header.get("h15", "")
+    found = (known.orders.get((person, code, day)) for day in claimed_days(header))
+    starts = next((each for each in found if each is not None), None)
     operated = header.get("h20", "")
     if starts is None:
         yield Finding("26", "h15", "hdata", header.get("h15", ""))
@@ -77,6 +81,16 @@ def claim_findings(header: Mapping[str, str], claims: Claims) -> Iterator[Findin
     ):
         parameters = (("starts", ", ".join(sorted(minutes))),)
         yield Finding("31", "h20", "hdata", operated, parameters=parameters)
+
+
+def claimed_days(header: Mapping[str, str]) -> tuple[str, ...]:
+    """The days (7 characters) under which the claim may have the order: visit or admission; of a
+    laboratory also the days of the test and of the specimen's arrival."""
+    visited = header.get("h11") or header.get("h13") or ""
+    if header.get("h3") != _LABORATORY:
+        return (visited,)
+    others = (header.get(tag, "")[:7] for tag in ("h20", "h5"))
+    return tuple(dict.fromkeys((visited, *others)))
 
 
 class ClaimedMonths:

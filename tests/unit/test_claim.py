@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from mapping.claim import ClaimDoubt, ClaimIndex, ClaimLine, claim_lists, keys_for
+from mapping.claim import ClaimDoubt, ClaimIndex, ClaimLine, claim_lists, claimed_record
 from mapping.finding import Severity, finding_texts
-from mapping.monthly import ClaimKeys, to_monthly
+from mapping.monthly import ClaimKeys
 from mapping.rules import check_record
 from tests.unit.upload_samples import CONTEXT, valid_record
 
@@ -58,6 +58,24 @@ def test_a_course_covers_the_days_up_to_its_end() -> None:
     assert ClaimIndex((ended,)).line_of(valid_record()) is ClaimDoubt.NOT_CLAIMED
 
 
+def test_a_laboratory_may_claim_the_day_of_the_test_or_of_the_specimens_arrival() -> None:
+    accepted = {"h3": "50", "h26": "5", "h27": "3501234567", "h11": "1140201"}
+    accepted |= {"h5": "1140204080000", "h20": "1140203101500"}
+    record = valid_record(accepted)
+    for day in (1, 3, 4):
+        claimed = line(day=date(2025, 2, day))
+        assert ClaimIndex((claimed,)).line_of(record) == claimed
+        assert errors((claimed,), **accepted) == []
+        assert claimed_record(record, claimed).value("h11") == f"11402{day:02d}"
+    other = line(day=date(2025, 2, 2))
+    assert ClaimIndex((other,)).line_of(record) is ClaimDoubt.NOT_CLAIMED
+    assert errors((other,), **accepted) == ["26"]
+    # A clinic claims the visit.
+    assert ClaimIndex((line(),)).line_of(valid_record({"h11": "1140201"})) is (
+        ClaimDoubt.NOT_CLAIMED
+    )
+
+
 def test_the_time_of_execution_decides_between_two_lines() -> None:
     first, second = line(started="11402031015"), line(started="11402031600")
     index = ClaimIndex((first, second))
@@ -92,9 +110,9 @@ def test_an_order_that_no_claim_has_belongs_to_the_case_of_the_visit() -> None:
 
 def test_the_claims_serial_takes_the_place_of_z000_only() -> None:
     unknown = valid_record({"h3": "50", "h7": "Z000"})
-    assert to_monthly(unknown, keys_for(line(), unknown)).value("h26") == "0007"
+    assert claimed_record(unknown, line()).value("h26") == "0007"
     known = valid_record()
-    assert to_monthly(known, keys_for(line(), known)).value("h26") == known.value("h7")
+    assert claimed_record(known, line()).value("h26") == known.value("h7")
 
 
 def errors(claims: tuple[ClaimLine, ...], **header: str) -> list[str]:
