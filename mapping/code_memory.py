@@ -57,10 +57,10 @@ _remembered: dict[int, tuple[SourceProfile, _Services]] = {}
 def decisions_for(report: LabReport, profile: SourceProfile) -> ServiceDecisions:
     """The decisions for the lines of ``report``. A profile must not be changed in place."""
     remembered = _remembered.get(id(profile))
-    # The profile is kept with its decisions, so that its id is nobody else's.
-    if remembered is None or remembered[0] is not profile:
+    if remembered is None:
         if len(_remembered) >= _MOST_PROFILES:
             _remembered.clear()
+        # The profile is kept with its decisions, so that its id becomes nobody else's.
         remembered = _remembered[id(profile)] = (profile, {})
     services = remembered[1]
     key = (report.service, report.specimen.kind)

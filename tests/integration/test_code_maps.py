@@ -446,6 +446,19 @@ def test_a_running_service_decides_and_goes_on_at_once(folder: Path) -> None:
     assert (decided["records"], decided["receipts"]) == (1, 2)
 
 
+def test_a_service_that_starts_reads_again_what_its_settings_know_by_now(folder: Path) -> None:
+    linked = SETTINGS.replace(
+        'default_unit = "無"\n',
+        'default_unit = "無"\n[source.codes]\nK7 = { order_code = "09015C", item_number = 1 }\n',
+    )
+    (folder / "labbroker.toml").write_text(linked, "utf-8")
+    with service(folder):
+        until = time.monotonic() + 60
+        while time.monotonic() < until and told(folder, "unmapped")["codes"]:
+            time.sleep(0.05)
+        assert told(folder, "unmapped")["codes"] == []
+
+
 async def test_the_history_keeps_every_version(tmp_path: Path) -> None:
     async with open_stage(tmp_path, UNLINKED) as stage:
         for order in ("09015C", "09013C", "09015C"):
