@@ -84,6 +84,37 @@ def test_results_of_two_formats_become_one_package_that_passes_every_check(tmp_p
     assert told["held"] == told["unreadable"] == []
 
 
+@pytest.mark.parametrize(
+    ("parts", "uploaded", "held"), [("<A74>NJ</A74>", "NJ", []), ("", "", ["15"])]
+)
+def test_a_scan_goes_out_with_the_body_part_of_the_card_data(
+    parts: str, uploaded: str, held: list[str], tmp_path: Path
+) -> None:
+    text = VISITS.read_bytes().decode("cp950")
+    scan = f"<MB2><A72>3</A72><A73>33070B</A73>{parts}<A77>1</A77><A78>03</A78></MB2></MB>"
+    visits = tmp_path / "visits.xml"
+    visits.write_bytes(text.replace("</MB>", scan).encode("cp950"))
+    lines = MESSAGE.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if line[:3] in ("MSH", "PID", "PV1", "ORC", "OBR")]
+    order = next(index for index, line in enumerate(kept) if line.startswith("OBR"))
+    fields = kept[order].split("|")
+    fields[4] = "33070B^CT^NHI"
+    kept[order] = "|".join(fields)
+    message = tmp_path / "scan.hl7"
+    result = "OBX|1|TX|TXT^Report||No fracture.||||||F"
+    message.write_bytes("\r".join([*kept[: order + 1], result, ""]).encode())
+    code, told = made(tmp_path / "out", message, visits=visits)
+    found = [record for each in told["packages"] for record in records(Path(each["file"]))]
+    assert [record.value("h25") for record in found] == ([uploaded] if uploaded else [])
+    errors = [
+        each["code"]
+        for result in told["held"]
+        for each in result["findings"]
+        if each["severity"] == "error"
+    ]
+    assert (code, errors) == (int(bool(held)), held)
+
+
 def test_the_lists_of_the_settings_are_checked_against_and_missing_ones_told(
     tmp_path: Path,
 ) -> None:
