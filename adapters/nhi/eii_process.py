@@ -53,6 +53,7 @@ class EiiProcess:
         self._timeout = timeout
         self._lock = asyncio.Lock()
         self._child: asyncio.subprocess.Process | None = None
+        self._bits = 0
 
     @property
     def asks_for_hospital(self) -> bool:
@@ -71,6 +72,12 @@ class EiiProcess:
         if answer["error"] == "fault":
             raise CallLost("fault")
         raise NotDelivered(reason=f"the library was not called: {answer['error']}")
+
+    async def try_out(self) -> int:
+        """Load the library and call nothing: the bits of its Python. Raises ``NotDelivered``."""
+        async with self._turn():
+            await self._started()
+            return self._bits
 
     async def close(self) -> None:
         """End the child."""
@@ -120,6 +127,7 @@ class EiiProcess:
             await self._end()
             reason = f"the library was not loaded: {answer.get('error')} {answer.get('reason')}"
             raise NotDelivered(reason=reason)
+        self._bits = answer.get("bits", 0)
         return self._child
 
     async def _ask(

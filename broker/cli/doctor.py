@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adapters.card.software_key import SoftwareKey
 from broker.bootstrap.lists import load_lists
+from broker.cli.channel_checks import check_channels
 from broker.cli.machine_checks import (
     check_card_parts,
     check_clock,
@@ -25,7 +26,6 @@ from broker.cli.machine_checks import (
 from broker.cli.outcome import Outcome, Status, failed_by, ok
 from broker.cli.setup_checks import (
     check_agreements,
-    check_channel,
     check_folders,
     check_institutions,
     check_lists,
@@ -98,4 +98,4 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     yield from check_agreements(settings)
     yield from check_institutions(settings, environ, SoftwareKey.load)
     yield from check_lists(load_lists(settings.lists), datetime.now(TAIPEI).date())
-    yield check_channel(settings, online)
+    yield from check_channels(settings, online)

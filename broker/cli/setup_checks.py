@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from adapters.ports.credential import Credential
+from adapters.ports.credential import Credential, CredentialKind
 from broker.bootstrap.lists import LoadedLists
 from broker.cli.convert_report import not_checked_here
 from broker.cli.outcome import Outcome, fail, failed_by, ok, warn
@@ -67,7 +67,8 @@ def check_institutions(
             ("Add an [[institution]] to the settings.", "請在設定檔新增 [[institution]]。"),
         )
     for institution in settings.institutions:
-        yield _credential(institution, load, now or datetime.now(UTC))
+        if institution.credential_kind is CredentialKind.SOFTWARE:
+            yield _credential(institution, load, now or datetime.now(UTC))
         if institution.verdict_password is not None:
             check = f"verdict password {institution.code}"
             try:
