@@ -17,12 +17,14 @@ _TEXT_TYPES: Final = frozenset({"TX", "FT"})
 _NAMED: Final = frozenset({"MSH", "PID", "PV1", "ORC", "OBR", "SPM", "OBX"})
 
 
-@dataclass(slots=True)
 class ResultLine:
     """One OBX with its notes, or several OBX rows of one running text."""
 
-    segments: list[Segment]
-    notes: list[str] = field(default_factory=list)
+    __slots__ = ("notes", "segments")
+
+    def __init__(self, segment: Segment) -> None:
+        self.segments = [segment]
+        self.notes: list[str] = []
 
 
 @dataclass(slots=True)
@@ -126,7 +128,7 @@ class _Grouping:
             line = lines[-1]
             line.segments.append(segment)
         else:
-            line = ResultLine([segment])
+            line = ResultLine(segment)
             lines.append(line)
         self._notes = line.notes
 

@@ -15,6 +15,7 @@ from typing import Final
 from adapters.hl7.er7 import Message, Segment
 from adapters.hl7.timestamp import parse_day
 from mapping.finding import Finding, Severity
+from mapping.frozen_maker import maker_of
 from mapping.national_id import is_valid_national_id
 from mapping.profile import SourceProfile
 from mapping.report import Patient
@@ -26,6 +27,8 @@ _OTHER_THAN_CHART: Final = _NATIONAL_TYPES | {"SS", "DL", "PPN", "NH", "AN", "VN
 _FIRST_IDEOGRAPH: Final = "\u2e80"
 _SEXES: Final = {"M": "M", "F": "F", "男": "M", "女": "F"}
 _PLACE: Final = re.compile(r"([A-Z][A-Z0-9]{2})-([0-9]{1,3})(?:\.([0-9]{1,2}))?(?:\.([0-9]{1,2}))?")
+
+_make_patient: Final = maker_of(Patient)
 
 Segments = Mapping[str, Segment | None]
 
@@ -44,7 +47,7 @@ def read_patient(
     national_id = _national_id(identifiers, pid, segments, profile)
     if not national_id:
         findings.append(Finding("hl7-no-national-id", "h9", pid.place(3), "", Severity.WARNING))
-    return Patient(
+    return _make_patient(
         national_id=national_id,
         birth_on=parse_day(pid.text(7)),
         sex=_SEXES.get(pid.text(8).strip().upper(), ""),
@@ -145,8 +148,10 @@ def _national_id(
         found = national_form(value_at(place, segments))
         if found:
             return found
+    for identifier, kind in identifiers:
+        if kind in _NATIONAL_TYPES and (found := national_form(identifier)):
+            return found
     rules: tuple[Callable[[str, str], bool], ...] = (
-        lambda identifier, kind: kind in _NATIONAL_TYPES,
         lambda identifier, kind: is_valid_national_id(identifier),
         lambda identifier, kind: not kind,
     )

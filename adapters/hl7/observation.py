@@ -7,11 +7,13 @@ give their whole field, so that an unescaped ``3~5`` or ``10^3`` stays what the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from adapters.hl7.attachment import ENCAPSULATED, read_attachment
 from adapters.hl7.coded import read_coded_text, read_codings, read_unit
 from adapters.hl7.er7 import Message, Segment
+from adapters.hl7.escapes import Delimiters, unescape
 from adapters.hl7.grouping import ResultLine
 from adapters.hl7.identity import national_form
 from adapters.hl7.statuses import observation_status
@@ -25,6 +27,8 @@ from mapping.reference_range import parse_reference_range
 from mapping.report import Attachment, Coding, Observation, ObservationStatus, ReferenceRange
 from mapping.values import parse_quantity
 
+_LONGEST_REMEMBERED: Final = 256
+_MOST_REMEMBERED: Final = 4096
 _USUAL_DIALECT: Final = Hl7Dialect()
 # What analysers print where they have no result: ****, ***.**, ----.
 _SIGNS: Final = "*.-_#=/ "
@@ -45,6 +49,51 @@ _PERSONS_AND_PLACES: Final = frozenset(
 )  # fmt: skip
 
 
+class _Said(NamedTuple):
+    """What a laboratory says of an item in the same words all year."""
+
+    codings: tuple[Coding, ...]
+    unit: str
+    reference: ReferenceRange
+    flags: tuple[str, ...]
+    method: str
+
+
+@lru_cache(maxsize=64)
+def _said_by(delimiters: Delimiters, charset: str, sex: str) -> dict[tuple[str, ...], _Said]:
+    """What was read before: the same words are the same for one notation and sex."""
+    return {}
+
+
+def _read_said(key: tuple[str, ...], sex: str, delimiters: Delimiters, charset: str) -> _Said:
+    code, unit, reference, flags, method = key
+    return _Said(
+        read_codings(code, delimiters, charset),
+        read_unit(unit, delimiters, charset) if unit else "",
+        _read_range(reference, sex, delimiters, charset) if reference else _NO_RANGE,
+        _read_flags(flags, delimiters, charset) if flags else (),
+        read_coded_text(method, delimiters, charset) if method else "",
+    )
+
+
+def _read_range(raw: str, sex: str, delimiters: Delimiters, charset: str) -> ReferenceRange:
+    first = raw.partition(delimiters.component)[0] or raw
+    text = unescape(first, delimiters, charset)
+    if text == _NULL or not text.strip():
+        return _NO_RANGE
+    if len(text) > _LONGEST_RANGE:
+        return ReferenceRange(text=text.strip(), raw=text)
+    return parse_reference_range(text, sex)
+
+
+def _read_flags(raw: str, delimiters: Delimiters, charset: str) -> tuple[str, ...]:
+    if raw.isalnum():
+        return (raw,)
+    notation = Message(delimiters, charset)
+    flags = (notation.part(item, 1).strip() for item in raw.split(delimiters.repetition))
+    return tuple(flag for flag in flags if flag)
+
+
 class ObservationReader:
     """Reads the OBX of one message; ``findings`` collects what could not be used.
 
@@ -59,6 +108,9 @@ class ObservationReader:
         "_findings",
         "_item_in_obx_4",
         "_message",
+        "_moments",
+        "_said",
+        "_sex",
         "_status_in_obx_11",
         "attachments",
         "is_collected",
@@ -74,6 +126,9 @@ class ObservationReader:
         self._findings = findings
         self._status_in_obx_11 = dialect.status_from_obx_11
         self._item_in_obx_4 = dialect.item_in_obx_4
+        self._said: dict[tuple[str, ...], _Said] = {}
+        self._sex: str | None = None
+        self._moments: dict[str, Moment | None] = {}
         self.attachments: list[Attachment] = []
         self.report_place = ""
         self.is_collected = False
@@ -96,7 +151,11 @@ class ObservationReader:
             if value_type in ENCAPSULATED:
                 self._attach(obx, value_type)
                 return None
-        codings = read_codings(fields[3], delimiters, charset)
+        if sex != self._sex:
+            self._sex, self._said = sex, _said_by(delimiters, charset, sex)
+        key = (fields[3], fields[6], fields[7], fields[8], fields[17])
+        said = self._said.get(key) or self._read_said(key, sex)
+        codings = said.codings
         if self._item_in_obx_4 and fields[4]:
             codings = self._with_item(obx, codings)
         if not codings:
@@ -121,7 +180,7 @@ class ObservationReader:
             if "\n" in value and _begins_with_number(value):
                 self._hold("hl7-number-in-text", obx, 5)
                 return self._without_value(obx, codings, value_type)
-        unit = read_unit(fields[6], delimiters, charset) if fields[6] else ""
+        unit = said.unit
         if value_type == "CQ" and not unit:
             unit = obx.text(5, 2)
         status = self._status(obx, fields[11], inherited)
@@ -132,10 +191,10 @@ class ObservationReader:
             value,
             value_type,
             unit,
-            self._range(obx, fields[7], sex) if fields[7] else _NO_RANGE,
-            self._flags(fields[8]) if fields[8] else (),
+            said.reference,
+            said.flags,
             status,
-            read_coded_text(fields[17], delimiters, charset) if fields[17] else "",
+            said.method,
             obx.text(4) if fields[4] and not self._item_in_obx_4 else "",
             self._performer(obx) if fields[16] else "",
             self._collected(obx) if fields[14] else None,
@@ -143,6 +202,14 @@ class ObservationReader:
             tuple(line.notes) if line.notes else (),
             obx.place(),
         )
+
+    def _read_said(self, key: tuple[str, ...], sex: str) -> _Said:
+        said = _read_said(key, sex, self._delimiters, self._charset)
+        if sum(map(len, key)) <= _LONGEST_REMEMBERED:
+            if len(self._said) >= _MOST_REMEMBERED:
+                self._said.clear()
+            self._said[key] = said
+        return said
 
     def read_unusable(self, line: ResultLine) -> Observation | None:
         """A line whose value must not be used: its code without a value and not final, so that
@@ -225,25 +292,6 @@ class ObservationReader:
         comparator, *rest = (self._message.part(raw, at).strip() for at in (1, 2, 3, 4))
         return ("" if comparator == "=" and rest[0] else comparator) + "".join(rest)
 
-    def _range(self, obx: Segment, raw: str, sex: str) -> ReferenceRange:
-        delimiters = self._delimiters
-        if delimiters.component in raw or delimiters.escape in raw:
-            raw = raw.partition(delimiters.component)[0] or obx.whole(7)
-            raw = self._message.decode(raw)
-        text = raw
-        if text == _NULL or not text.strip():
-            return _NO_RANGE
-        if len(text) > _LONGEST_RANGE:
-            return ReferenceRange(text=text.strip(), raw=text)
-        return parse_reference_range(text, sex)
-
-    def _flags(self, raw: str) -> tuple[str, ...]:
-        if raw.isalnum():
-            return (raw,)
-        part = self._message.part
-        flags = (part(item, 1).strip() for item in raw.split(self._delimiters.repetition))
-        return tuple(flag for flag in flags if flag)
-
     def _status(self, obx: Segment, raw: str, inherited: ObservationStatus) -> ObservationStatus:
         if not raw or not self._status_in_obx_11:
             return inherited
@@ -274,11 +322,13 @@ class ObservationReader:
         return moment
 
     def _moment(self, obx: Segment, number: int) -> Moment | None:
-        moment = parse_moment(obx.fields[number])
+        written = obx.fields[number]
+        moment = self._moments.get(written)
         if moment is not None:
             return moment
         text = obx.text(number)
-        moment = parse_moment(text)
+        moment = parse_moment(written) or parse_moment(text)
+        self._moments[written] = moment
         if moment is None and text.strip():
             self._report("hl7-time", obx, number, text)
         return moment

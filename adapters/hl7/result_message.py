@@ -26,6 +26,7 @@ from adapters.hl7.statuses import inherited_status, report_status, status_of_obs
 from adapters.hl7.timestamp import parse_moment
 from mapping.collection_time import usable
 from mapping.finding import Finding, Severity
+from mapping.frozen_maker import maker_of
 from mapping.moment import Moment, Precision
 from mapping.profile import SourceProfile
 from mapping.report import (
@@ -49,6 +50,7 @@ _CONTROL_SPECIMENS: Final = frozenset({"B", "C", "E", "F", "O", "Q", "V"})
 _WRONG: Final = frozenset({"W", "D"})
 _RESULT_FIELDS: Final = range(2, 9)
 _NO_PARENT: Final = ParentResult()
+_make_report: Final = maker_of(LabReport)
 
 
 def message_kind(header: Segment) -> str:
@@ -164,7 +166,7 @@ class ResultMessageReader:
         observations = self._read_lines(group, inherited, patient.sex)
         if obr is not None and not observations and declared is not ReportStatus.CANCELLED:
             self._report("hl7-no-observation", obr.place())
-        return LabReport(
+        return _make_report(
             patient=patient,
             service=self._codings(obr, 4),
             observations=observations,
