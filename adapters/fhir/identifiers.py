@@ -8,24 +8,51 @@ Systems are compared without scheme, case and closing slash.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from adapters.fhir.elements import Element, codes_of, element_of, elements_of, text_of
 
-PERSON_SYSTEMS = frozenset(
-    {
-        "www.moi.gov.tw",  # TW Core: national id card number (身分證字號)
-        "www.immigration.gov.tw",  # TW Core: resident number (居留證)
-        "www.ris.gov.tw",  # household registration, in place of moi.gov.tw
-        "www.nhi.gov.tw/national-id",
-    }
-)
-INSTITUTION_SYSTEMS = frozenset({"organization-identifier-tw"})
-"""Last path segment of the code systems for 醫事機構代碼: each guide carries its own copy."""
 
-ORDER_CODE_SYSTEMS = frozenset(
-    {"medical-service-payment-tw", "nhi-medical-order-code", "nhi-ngs-payment"}
+class KnownSystem(NamedTuple):
+    """``name`` is compared without scheme, case and closing slash; one without a slash in front
+    of its last part (``*/…``) is known by that part, since each guide carries its own copy."""
+
+    meaning: str
+    name: str
+    seen_in: str
+
+
+PERSON = "person"
+INSTITUTION = "institution"
+ORDER_CODE = "order code"
+
+KNOWN_SYSTEMS = (
+    KnownSystem(PERSON, "www.moi.gov.tw", "TW Core 0.3.3 Patient idCardNumber (身分證字號)"),
+    KnownSystem(PERSON, "www.immigration.gov.tw", "TW Core 0.3.3 Patient residentNumber (居留證)"),
+    KnownSystem(PERSON, "www.ris.gov.tw", "household registration; the TW Core quality gate"),
+    KnownSystem(PERSON, "www.nhi.gov.tw/national-id", "NHI-FHIR-BRIDGE"),
+    KnownSystem(
+        INSTITUTION,
+        "*/organization-identifier-tw",
+        "TW Core 0.3.3 Organization-hosp; own copies in TWNHIFHIR pas, ngs, base (醫事機構代碼)",
+    ),
+    KnownSystem(
+        ORDER_CODE, "*/medical-service-payment-tw", "TW Core 0.3.3 Observation, ServiceRequest"
+    ),
+    KnownSystem(ORDER_CODE, "*/nhi-medical-order-code", "NHI-FHIR-BRIDGE"),
+    KnownSystem(ORDER_CODE, "*/nhi-ngs-payment", "TWNHIFHIR ngs ServiceRequest"),
 )
-"""Last path segment of the code systems for NHI order codes (醫令代碼)."""
+"""All systems that are read for what they mean."""
+
+
+def _names(meaning: str) -> frozenset[str]:
+    found = (each for each in KNOWN_SYSTEMS if each.meaning == meaning)
+    return frozenset(each.name.removeprefix("*/") for each in found)
+
+
+PERSON_SYSTEMS = _names(PERSON)
+INSTITUTION_SYSTEMS = _names(INSTITUTION)
+ORDER_CODE_SYSTEMS = _names(ORDER_CODE)
 
 _PERSON_TYPES = frozenset({"NNXXX", "NNTWN", "NI", "PRC"})
 """HL7 table 0203: national identifier, permanent resident card."""

@@ -12,8 +12,11 @@ from mapping.report import ReferenceRange
 def reference_ranges(reference: ReferenceRange, unit: str) -> list[dict[str, Any]]:
     """None or one element. Its text is what was sent, unless the bounds already say it."""
     made: dict[str, Any] = {}
-    for name, bound in (("low", reference.low), ("high", reference.high)):
-        if bound and is_decimal_literal(bound):
+    bounds = (("low", reference.low), ("high", reference.high))
+    # One bound alone would say that there is no other: ``.4-1.0`` stays a text as a whole.
+    sound = all(is_decimal_literal(bound) for _, bound in bounds if bound)
+    for name, bound in bounds:
+        if bound and sound:
             made[name] = {"value": LiteralDecimal(bound)}
             if unit.strip():
                 made[name]["unit"] = unit

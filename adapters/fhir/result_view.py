@@ -7,6 +7,8 @@ is contained in it, since only results are served.
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,13 +18,14 @@ from adapters.fhir.range_view import reference_ranges
 from adapters.fhir.result_ids import report_id
 from adapters.ports.results import StoredReport, Word
 from mapping.moment import TAIPEI, Moment, Precision
-from mapping.report import LabReport, ObservationStatus, Patient, ReportStatus, Specimen
+from mapping.report import Attachment, LabReport, ObservationStatus, Patient, ReportStatus, Specimen
 
 Resource = dict[str, Any]
 
 _PERSON = "http://www.moi.gov.tw"
 _INSTITUTION = "https://twcore.mohw.gov.tw/ig/twcore/CodeSystem/organization-identifier-tw"
 _TYPES = "http://terminology.hl7.org/CodeSystem/v2-0203"
+_MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+\-]+", re.ASCII | re.IGNORECASE)
 _SEX = {"M": "male", "F": "female"}
 _REPORT_STATUS = {
     ReportStatus.PRELIMINARY: "preliminary",
@@ -89,6 +92,7 @@ def report_resource(stored: StoredReport, resource_id: str = "") -> Resource:
                 {"reference": f"Observation/{line.resource_id}"} for line in merged_lines(stored)
             ],
             "conclusion": "\n".join(note for note in report.notes if note.strip()),
+            "presentedForm": [_attachment(item) for item in report.attachments],
         }
     )
 
@@ -206,6 +210,18 @@ def _patient(patient: Patient) -> Resource:
             "name": [{"text": patient.name}] if patient.name.strip() else [],
             "gender": _SEX.get(patient.sex, ""),
             "birthDate": patient.birth_on.isoformat() if patient.birth_on else "",
+        }
+    )
+
+
+def _attachment(item: Attachment) -> Resource:
+    """The document itself; what the sender keeps elsewhere is named, and not linked."""
+    name = next((each.display or each.code for each in item.codings), "") or "Document"
+    return _filled(
+        {
+            "contentType": item.media_type if _MEDIA_TYPE.fullmatch(item.media_type) else "",
+            "data": b64encode(item.content).decode("ascii"),
+            "title": name if item.content else f"{name} (not sent; the laboratory keeps it)",
         }
     )
 

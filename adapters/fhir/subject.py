@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters.fhir.elements import Element, element_of, elements_of, text_of
+from adapters.fhir.identifiers import national_ids
 from adapters.fhir.reading import Reading
 from adapters.fhir.references import Node, logical_identifier, target_key, target_type
 from mapping.finding import Severity
@@ -41,7 +42,17 @@ def is_same_subject(one: Node, other: Node, reading: Reading) -> bool:
     nodes = (reading.index.resolve(first, one), reading.index.resolve(second, other))
     if target_key(first, nodes[0]) == target_key(second, nodes[1]):
         return True
-    return _is_identified(first, nodes[1]) or _is_identified(second, nodes[0])
+    if _is_identified(first, nodes[1]) or _is_identified(second, nodes[0]):
+        return True
+    return bool(_person_ids(nodes[0]) & _person_ids(nodes[1]))
+
+
+def _person_ids(node: Node | None) -> set[str]:
+    """Each resource may contain its own copy of the patient."""
+    if node is None or node.type_name != "Patient":
+        return set()
+    found = national_ids(elements_of(node.resource, "identifier"))
+    return set(found) if len(found) == 1 else set()
 
 
 def _is_given(reference: Element) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -48,7 +49,7 @@ class FhirStage:
         wanted = {"Authorization": f"Bearer {who}", **named}
         data = None
         if body is not None:
-            data = body if isinstance(body, bytes) else encode(body)
+            data = io.BytesIO(body if isinstance(body, bytes) else encode(body))
             wanted.setdefault("Content-Type", "application/fhir+json")
         verb = method or ("GET" if body is None else "POST")
         url = path if path.startswith("http") else self.base + path
