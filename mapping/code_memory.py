@@ -14,7 +14,7 @@ from mapping.profile import SourceProfile
 from mapping.report import Coding, LabReport, Observation
 
 _MOST_PROFILES = 64
-_MOST_SERVICES = 4096
+_MOST_SERVICES = 512
 _MOST_LINES = 4096
 
 
