@@ -40,8 +40,9 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     Never raises for bad values.
     """
     clean = _clean_records(context)
-    if clean is not None and clean.knows(record):
-        return ()
+    if clean.knows(record):
+        claims = context.claims
+        return () if claims is None else tuple(claim_findings(plain_values(record.header), claims))
     findings: list[Finding] = []
     header = plain_values(record.header)
     rows = [plain_values(fields) for fields in record.rows]
@@ -83,18 +84,16 @@ def check_record(record: UploadRecord, context: RuleContext) -> tuple[Finding, .
     _check_rows(rows, plan.row, is_read, header.get("h1") == "1", order_code, today, findings)
     if header.get("h1") == "4":
         findings.extend(implant_findings(header, rows))
-    elif not findings and is_daily and clean is not None:
+    elif not findings and is_daily:
         items, _, has_template = _row_rules(order_code)
         if not has_template and not is_of_programme(order_code, rows):
             clean.learn(record, plan, any(rule.words for rule in items.values()))
     return tuple(findings)
 
 
-def _clean_records(context: RuleContext) -> CleanRecords | None:
-    """What is known in this context, or ``None`` where each order is looked up in a claim."""
+def _clean_records(context: RuleContext) -> CleanRecords:
+    """What is known in this context; in a claim each order is looked up anew."""
     global _known
-    if context.claims is not None:
-        return None
     known_context, known = _known
     if known is None or (context is not known_context and context != known_context):
         known = CleanRecords(_roc_date(context.today))

@@ -62,3 +62,11 @@ def test_checks_that_cannot_run_say_so_with_their_list() -> None:
 def test_with_all_lists_nothing_is_left_unchecked() -> None:
     whole = replace(with_claims(CLAIMS), institutions=frozenset(), order_codes={})
     assert unchecked_codes(whole) == ()
+
+
+def test_an_order_that_was_not_claimed_is_found_among_many_that_were() -> None:
+    context = with_claims(CLAIMS)
+    for _ in range(3):
+        assert codes(context) == []
+    assert codes(context, h9="B123456780") == [("26", "h15")]
+    assert codes(context) == []
