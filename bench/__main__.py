@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, door, fhir_bundles, sealing
+from bench import check_upload, door, fhir_bundles, files, sealing
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "fhir", "seal", "upload")
+PARTS = ("door", "full-store", "convert", "fhir", "seal", "upload", "files")
 
 
 def main() -> int:
@@ -48,6 +48,7 @@ def main() -> int:
             "fhir": lambda: fhir_bundles.measure(seconds),
             "seal": lambda: sealing.compare(sealing.RECORDS // (10 if quick else 1)),
             "upload": lambda: check_upload.run(seconds),
+            "files": files.run,
         }
         for name in PARTS:
             if name not in asked.only.split(","):

@@ -15,6 +15,7 @@ def render(findings: dict[str, Any]) -> str:
         "fhir": _fhir,
         "seal": _seal,
         "upload": _upload,
+        "files": _files,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
 
@@ -148,4 +149,16 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
+    ]
+
+
+def _files(found: dict[str, Any]) -> list[str]:
+    """Processor seconds of whole files."""
+    stored, compared = found["list_read_and_stored_seconds"], found["list_reconciled_seconds"]
+    return [
+        "Files, processor seconds",
+        f"  CSV of {found['csv_rows']:,} rows to reports: {found['csv_seconds']} (goal <= 10)",
+        f"  XLSX of {found['xlsx_rows']:,} rows to reports: {found['xlsx_seconds']}",
+        f"  list of {found['list_rows']:,} cases not uploaded: read and stored {stored}, "
+        f"compared {compared} (goal <= 5 together)",
     ]

@@ -26,7 +26,9 @@ from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
+from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
+from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
@@ -36,9 +38,9 @@ from broker.intake import DurableIntake
 from broker.logs import log_event
 from broker.packages import Sealer
 from broker.pipeline import Pipeline
+from broker.reading_room import ReadingRoom
 from broker.resources import StoredResources
 from broker.results import ReadResults
-from broker.reading_room import ReadingRoom
 from broker.scheduler import Scheduler
 from broker.sources import SourceDirectory
 from broker.store.engine import open_reader, open_writer
@@ -234,6 +236,9 @@ class Broker:
             suspects=Suspects(settings.data_dir),
             room=room,
         )
+        sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
+        self._closing.push_async_callback(sweep.stop)
+        sweep.start()
         self._closing.push_async_callback(self._end_work)
         self._closing.push_async_callback(self.intake.close)
         self._pipeline_task = self._keep(self.pipeline.run())
@@ -299,7 +304,11 @@ class Broker:
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
         token = new_token()
-        orders = {**self._hand_work().orders(), **self._hand_uploads().orders()}
+        orders = {
+            **self._hand_work().orders(),
+            **list_orders(self._writer, self.clock),
+            **self._hand_uploads().orders(),
+        }
         application.add_routes(control_routes(token, self.replay, orders))
         application.add_subapp(
             "/fhir",

@@ -21,10 +21,17 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "hl7v2": ("HL7 v2", "HL7 v2"),
     "fhir+json": ("FHIR (JSON)", "FHIR（JSON）"),
     "fhir+xml": ("FHIR (XML)", "FHIR（XML）"),
+    "fhir+ndjson": ("FHIR (NDJSON)", "FHIR（NDJSON）"),
     "csv": ("result table (CSV)", "結果表（CSV）"),
+    "xlsx": ("result table (Excel)", "結果表（Excel）"),
+    "xls": ("result table (old Excel)", "結果表（舊版 Excel）"),
+    "dbf": ("result table (DBF)", "結果表（DBF）"),
+    "fixed-width": ("result table (fixed width)", "結果表（固定寬度）"),
+    "visits-csv": ("visits and orders (CSV)", "就醫與醫令（CSV）"),
     "ic-card-xml": ("IC-card upload (visits)", "健保卡上傳檔（就醫資料）"),
     "nhi-xml": ("NHI upload (XML)", "健保署上傳檔（XML）"),
     "nhi-zip": ("NHI upload (ZIP)", "健保署上傳檔（ZIP）"),
+    "check-report": ("NHI check report", "健保署檢核報告"),
     "unknown": ("unknown format", "無法辨識格式"),
 }
 _SEVERITIES: Mapping[Severity, tuple[str, str]] = {
@@ -47,7 +54,9 @@ def check_as_text(result: FileCheck, language: Language) -> str:
 
 def _lines(result: FileCheck, language: Language) -> Iterator[str]:
     zh = language == "zh"
-    kind = _KINDS[result.kind][zh] + (f", {result.message}" if result.message else "")
+    kind = _KINDS.get(result.kind, (result.kind, result.kind))[zh] + (
+        f", {result.message}" if result.message else ""
+    )
     counts = [
         (len(result.reports), "report(s)", "份報告"),
         (result.visits, "visit(s)", "筆就醫"),

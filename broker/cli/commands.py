@@ -69,7 +69,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("verdict", "take check reports downloaded from NHI's VPN", "匯入由 VPN 下載的檢核報告"),
     Command("uploaded", "record that a person uploaded a package", "登錄已人工上傳的檔案"),
     Command("plan", "say what goes when and what would be late", "預定何時送出、何者將逾期"),
+    Command("unuploaded", "compare NHI's list of cases not uploaded", "比對健保署未上傳案件明細"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
+    Command("match", "see which visits a held result could belong to, choose one", "指定就醫紀錄"),
+    Command("dismiss", "end what no correction of a field could mend", "將無法更正的項目結案"),
+    Command("orders", "list what was ordered and has no result", "列出尚無結果的醫令"),
     Command("fix", "put all records of one cause right at once", "一次更正同一原因的紀錄"),
     Command("codes", "say what laboratories' own codes mean", "設定檢驗所代碼的對應"),
     Command(
