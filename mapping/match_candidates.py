@@ -38,6 +38,8 @@ def rank_candidates(
     for visit in visits:
         if visit.institution_code != clinic_code.strip() or visit.visit_type in CANCELLING:
             continue
+        if visit.provisional:
+            continue
         order = _nearest_order(report, visit, order_code)
         if order is None:
             continue
@@ -67,6 +69,8 @@ def chosen(visit: Visit, order_code: str) -> Match:
     valid = [order for order in lines if not order.cancelled]
     if visit.cancelled or visit.visit_type in CANCELLING:
         return Match(Outcome.UNMATCHED, reasons=(Reason.VISIT_CANCELLED,))
+    if visit.provisional:
+        return Match(Outcome.UNMATCHED, reasons=(Reason.NO_CARD_DATA,))
     if not valid:
         reason = Reason.ORDER_CANCELLED if lines else Reason.NO_SUCH_ORDER
         return Match(Outcome.UNMATCHED, reasons=(reason,))

@@ -31,7 +31,9 @@ def write_orders(connection: Connection, visit_id: int, item: Visit, *, new: boo
         number = order.placer_order_number.strip()
         if order.order_code in listed or number:
             key = (order.order_code, number)
-            stands = not (item.cancelled or order.cancelled or order.upload_opted_out)
+            taken_back = item.cancelled or order.cancelled or order.upload_opted_out
+            # An order that only a message tells counts once its card event is known.
+            stands = not (taken_back or item.provisional)
             wanted[key] = wanted.get(key, False) or stands
     if wanted:
         connection.execute(
@@ -100,8 +102,8 @@ def orders_without_result(
     since: date | None = None,
 ) -> Iterator[AnyRow]:
     """Orders of the official list at visits before ``until`` for which no result stands, the
-    oldest first: ``visit_id institution_code visit_on card_at order_code waiting``. ``waiting`` is
-    true where the laboratory has sent something that is not final."""
+    oldest first: ``visit_id institution_code visit_on card_at visit_serial order_code waiting``.
+    ``waiting`` is true where the laboratory has sent something that is not final."""
     of_order = and_(
         record.c.visit_id == visit.c.id,
         record.c.order_code == visit_order.c.order_code,
@@ -116,6 +118,7 @@ def orders_without_result(
             visit.c.institution_code,
             visit.c.visit_on,
             visit.c.card_at,
+            visit.c.visit_serial,
             visit_order.c.order_code,
             waiting.label("waiting"),
         )

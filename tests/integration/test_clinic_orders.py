@@ -13,7 +13,10 @@ from adapters.folder.formats.ic_card_writer import write_ic_card
 from adapters.ports.intake import Media
 from broker.demo.messages import Line, Times, oru
 from broker.demo.people import CLINIC, PEOPLE, visits
+from broker.store.visit_orders import orders_without_result
 from broker.store.visits import find_visits
+from mapping.match import Reason
+from mapping.match_candidates import chosen
 from mapping.visit import Visit
 from tests.integration.broker_stage import NOW, Stage, open_stage
 
@@ -170,6 +173,31 @@ async def test_a_cancelled_order_of_another_number_changes_nothing(tmp_path: Pat
         await stage.receive(creatinine("P-1"))
         await tell(stage, order("P-9", "09001C", control="CA"))
         assert stage.states() == ["ready"]
+
+
+async def test_nobody_is_offered_a_visit_without_card_data_nor_can_choose_it(
+    tmp_path: Path,
+) -> None:
+    async with open_stage(tmp_path) as stage:
+        await tell(stage, order())
+        await stage.receive(creatinine("P-1"))
+        assert not stage.records()[0].candidates
+        (visit,) = known(stage)
+        assert chosen(visit, "09015C").reasons == (Reason.NO_CARD_DATA,)
+
+
+async def test_an_order_waits_for_a_result_once_whether_or_not_a_message_told_it_too(
+    tmp_path: Path,
+) -> None:
+    def waiting(stage: Stage) -> list[str]:
+        with stage.reader.connect() as connection:
+            return [row.order_code for row in orders_without_result(connection, stage.now)]
+
+    async with open_stage(tmp_path) as stage:
+        await tell(stage, order())
+        assert waiting(stage) == []
+        await bring(stage, card())
+        assert waiting(stage).count("09015C") == 1
 
 
 async def test_an_order_of_another_clinic_changes_nothing(tmp_path: Path) -> None:
