@@ -9,6 +9,7 @@ from adapters.folder.formats.csv_results import read_csv
 from adapters.folder.formats.ic_card import read_ic_card
 from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
 from adapters.folder.formats.table_files import read_dbf, read_fixed, read_xls, read_xlsx
+from adapters.folder.formats.visits_csv import read_visits_csv
 from adapters.hl7.oru import read_hl7
 from adapters.nhi.report_reader import read_check_report_file
 from adapters.ports.intake import Media
@@ -23,6 +24,7 @@ READERS: Mapping[Media, Reader] = {
     Media.XLS: read_xls,
     Media.DBF: read_dbf,
     Media.FIXED_WIDTH: read_fixed,
+    Media.VISITS_CSV: read_visits_csv,
     Media.IC_CARD_XML: read_ic_card,
     Media.NHI_XML: read_nhi_xml,
     Media.NHI_ZIP: read_nhi_zip,

@@ -11,6 +11,7 @@ from adapters.folder.formats.csv_text import DELIMITERS, csv_rows
 from adapters.folder.formats.dbf_table import is_dbf
 from adapters.folder.formats.errors import CsvUnreadable, FileAmbiguous, FileUnidentified
 from adapters.folder.formats.safe_xml import peek_root
+from adapters.folder.formats.visits_csv import is_visit_header
 from adapters.folder.formats.xls_table import is_xls
 from adapters.folder.formats.xlsx_table import is_workbook
 from adapters.folder.formats.zip_directory import member_names
@@ -129,8 +130,13 @@ def _is_check_report(raw: bytes) -> bool:
     return any(mark in head for mark in _REPORT_MARKS) and _RULER.search(head) is not None
 
 
+def _is_visits_csv(raw: bytes) -> bool:
+    return any(is_visit_header(cells) for text in _first_lines(raw) for cells in _as_rows(text))
+
+
 def _is_csv_by_header(raw: bytes) -> bool:
-    return any(known_texts(cells) >= 2 for text in _first_lines(raw) for cells in _as_rows(text))
+    rows = [cells for text in _first_lines(raw) for cells in _as_rows(text)]
+    return any(known_texts(cells) >= 2 for cells in rows) and not _is_visits_csv(raw)
 
 
 def _is_csv_by_name(raw: bytes, name: str) -> bool:
@@ -154,6 +160,7 @@ _FORMATS: tuple[tuple[Media, Callable[[bytes], bool]], ...] = (
     (Media.XLS, is_xls),
     (Media.DBF, is_dbf),
     (Media.CHECK_REPORT, _is_check_report),
+    (Media.VISITS_CSV, _is_visits_csv),
     (Media.CSV, _is_csv_by_header),
 )
 
