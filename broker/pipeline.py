@@ -236,6 +236,8 @@ class Pipeline:
                 if isinstance(outcome, Refusal):
                     return _quarantine(row.id, outcome.code, outcome.text)
                 parsed = outcome
+                if deaths:
+                    self._suspects.resume(row.id)
             else:
                 parsed = reader(row.raw, profile)
             return self._draft(connection, row, profile, parsed)

@@ -7,7 +7,7 @@ apart and alone, so that a payload that ends the service does so a few times and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,10 +28,18 @@ class Suspects:
         return self._deaths.get(receipt_id, 0)
 
     def begin(self, receipt_ids: Sequence[int]) -> None:
-        """They are worked on from now on."""
+        """They are worked on from now on. A suspect is read apart first: what the service dies of
+        meanwhile is not its doing."""
+        self._write({number: self.deaths(number) or 1 for number in receipt_ids})
+
+    def resume(self, receipt_id: int) -> None:
+        """A suspect has been read apart; from now on it is worked on in the service itself."""
+        self._write({receipt_id: self.deaths(receipt_id) + 1})
+
+    def _write(self, deaths: Mapping[int, int]) -> None:
         if self._path is None:
             return
-        lines = [f"{number} {self.deaths(number) + 1}\n" for number in receipt_ids]
+        lines = [f"{number} {count}\n" for number, count in deaths.items()]
         # A full disk costs the service this knowledge and nothing else.
         with suppress(OSError):
             self._path.write_text("".join(lines), "ascii")
