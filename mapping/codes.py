@@ -44,8 +44,7 @@ class ResolvedLine(NamedTuple):
     number_origin: str = "sequence"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderResult:
+class OrderResult(NamedTuple):
     """The lines of one order code. ``lines`` are final or corrected and can be uploaded.
 
     ``awaited`` are preliminary: the order is complete when there are none. ``withdrawn`` are
@@ -224,8 +223,10 @@ def _without_rivals(code: str, lines: _Lines, findings: list[Finding]) -> _Lines
     """One line for each row number. Of several that claim the same row a correction stands for
     what it corrects, a repetition for its twin, an accepted unit before another; rivals that
     remain are all left out, since nobody could say which is meant."""
+    if len(lines) == 1:
+        return lines
     numbers = [decision.number for _, decision in lines if decision.number]
-    if len(numbers) < 2 or len(set(numbers)) == len(numbers):
+    if len(set(numbers)) == len(numbers):
         return lines
     by_number: dict[int, list[int]] = {}
     for index, (_, decision) in enumerate(lines):
