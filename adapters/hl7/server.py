@@ -63,7 +63,13 @@ class MllpServer:
         """Listen; 2575 is the registered port of HL7. Raises :class:`OSError` when it is taken."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: MllpConnection(self, loop), host, port, ssl=tls, backlog=self.limits.connections
+            lambda: MllpConnection(self, loop),
+            host,
+            port,
+            ssl=tls,
+            backlog=self.limits.connections,
+            # A peer that connects and never speaks TLS is not counted yet: it must not stay.
+            ssl_handshake_timeout=self.limits.frame_seconds if tls is not None else None,
         )
         self._sweep(loop)
 

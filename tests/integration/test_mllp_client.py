@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from adapters.hl7.client import Acknowledgement, NotAcknowledged, connect
 from adapters.hl7.framing import enclose
+from adapters.hl7.limits import MllpLimits
 from adapters.hl7.server import MllpServer
 from broker.config.settings import SourceSettings
 from broker.sources import SourceDirectory
@@ -199,3 +201,55 @@ async def test_a_certificate_names_its_source_whatever_the_message_claims(tmp_pa
         async with await connect("127.0.0.1", server.port, tls=theirs) as client:
             assert (await client.send(numbered(1))).accepted is accepted
         await server.stop()
+
+
+def required_tls(folder: Path) -> tuple[ssl.SSLContext, Path]:
+    """A server context that wants a certificate of its peers, and the PEM file that has one."""
+    pem = certificate(folder)
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pem))
+    ours.load_cert_chain(pem)
+    ours.verify_mode = ssl.CERT_REQUIRED
+    return ours, pem
+
+
+async def test_a_peer_without_a_certificate_brings_nothing_in(tmp_path: Path) -> None:
+    ours, pem = required_tls(tmp_path)
+    theirs = ssl.create_default_context(cafile=str(pem))
+    theirs.check_hostname = False
+    intake = HeldIntake(prompt=True)
+    server = MllpServer(intake, everybody)
+    await server.start(port=0, tls=ours)
+    with pytest.raises((OSError, NotAcknowledged)):
+        async with await connect("127.0.0.1", server.port, tls=theirs) as client:
+            await client.send(numbered(1))
+    await server.stop()
+    assert intake.offers == []
+
+
+async def test_a_peer_that_never_speaks_tls_is_closed(tmp_path: Path) -> None:
+    ours, _ = required_tls(tmp_path)
+    intake = HeldIntake(prompt=True)
+    server = MllpServer(intake, everybody, MllpLimits(frame_seconds=0.2))
+    await server.start(port=0, tls=ours)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+    writer.close()
+    await server.stop()
+    assert intake.offers == []
+
+
+async def test_plain_text_at_the_tls_door_is_not_taken(tmp_path: Path) -> None:
+    ours, _ = required_tls(tmp_path)
+    intake = HeldIntake(prompt=True)
+    server = MllpServer(intake, everybody)
+    await server.start(port=0, tls=ours)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(enclose(numbered(1)))
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            assert b"MSA" not in await reader.read()
+    writer.close()
+    await server.stop()
+    assert intake.offers == []
