@@ -15,6 +15,7 @@ from pathlib import Path
 from broker.drafting import Draft
 from broker.packages import last_gate, write_writable
 from broker.states import HeldReason
+from mapping.body_parts import with_known_body_parts
 from mapping.convert import stamp_upload_time
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding
@@ -222,11 +223,12 @@ def _event(visit: Visit) -> tuple[object, ...]:
 
 
 def _completed(earlier: Visit, later: Visit) -> Visit:
-    named = {(order.order_code, order.placer_order_number) for order in later.orders}
+    orders = with_known_body_parts(later.orders, earlier.orders)
+    named = {(order.order_code, order.placer_order_number) for order in orders}
     kept = (
         order
         for order in earlier.orders
         if (order.order_code, order.placer_order_number) not in named
     )
     cancelled = earlier.cancelled or later.cancelled
-    return replace(later, orders=(*kept, *later.orders), cancelled=cancelled)
+    return replace(later, orders=(*kept, *orders), cancelled=cancelled)
