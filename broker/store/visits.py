@@ -17,6 +17,7 @@ from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from broker.store.visit_json import visit_from_text, visit_to_text
 from broker.store.visit_orders import write_orders
+from mapping.body_parts import with_known_body_parts
 from mapping.match import CANCELLING, Reason
 from mapping.visit import Order, Visit
 
@@ -169,14 +170,7 @@ def _merge(known: Visit, new: Visit) -> Visit:
                 for order in new.orders
             ),
         )
-    parts = {_line_of(order): order.body_parts for order in known.orders}
-    new = replace(
-        new,
-        orders=tuple(
-            order if order.body_parts else replace(order, body_parts=parts.get(_line_of(order), ""))
-            for order in new.orders
-        ),
-    )
+    new = replace(new, orders=with_known_body_parts(new.orders, known.orders))
     named = set(map(_line_of, new.orders))
     kept = tuple(order for order in known.orders if _line_of(order) not in named)
     return replace(
