@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from adapters.card.software_key import SoftwareKey
 from adapters.nhi.check_report import open_verdict
@@ -42,13 +43,20 @@ class Channels:
 
     def prepare(self) -> None:
         """Make the folders that people and libraries use."""
-        used = {each.channel for each in self._settings.institutions}
-        if "portal" in used:
-            portal = self._settings.portal_channel
-            portal.results_folder.mkdir(parents=True, exist_ok=True)
-            for institution in self._settings.institutions:
-                if institution.channel == "portal":
-                    (portal.folder / institution.code).mkdir(parents=True, exist_ok=True)
+        folders = self.hand_off_folders()
+        if folders:
+            self._settings.portal_channel.results_folder.mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def hand_off_folders(self) -> tuple[Path, ...]:
+        """Where files wait for a person, one for each institution of the portal."""
+        portal = self._settings.portal_channel
+        return tuple(
+            portal.folder / each.code
+            for each in self._settings.institutions
+            if each.channel == "portal"
+        )
 
     async def close(self) -> None:
         """Close connections and end child processes."""

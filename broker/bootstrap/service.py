@@ -29,6 +29,7 @@ from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
 from broker.bootstrap.portal_sweep import PortalSweep
+from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
@@ -236,6 +237,9 @@ class Broker:
             suspects=Suspects(settings.data_dir),
             room=room,
         )
+        sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
+        self._closing.push_async_callback(sweep.stop)
+        sweep.start()
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
         sweep.start()

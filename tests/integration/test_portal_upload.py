@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from adapters.nhi import portal_channel
 from adapters.nhi.portal_channel import PortalChannel
 from adapters.nhi.unsigning_credential import PersonCard
 from adapters.ports.intake import Media
@@ -29,7 +30,8 @@ from broker.store.schema import attempt, package, receipt, record
 from broker.submission import Uploader
 from mapping.errors import LabbrokerError
 from mapping.verdict import CheckReport
-from tests.integration.submission_stage import CLINIC, NOW, SubmissionStage
+from tests.integration.scripted_gateway import Death, Fate, ScriptedGateway
+from tests.integration.submission_stage import CLINIC, NOW, Clock, SubmissionStage
 
 NUMBER = "1140204000017"
 
@@ -214,9 +216,6 @@ async def test_a_folder_that_cannot_be_written_is_tried_again_later(portal: Port
 async def test_a_death_in_the_middle_of_the_hand_over_is_finished_by_the_question(
     portal: Portal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from adapters.nhi import portal_channel
-    from tests.integration.scripted_gateway import Death
-
     real = portal_channel._write
 
     def dying(path: Path, raw: bytes) -> None:
@@ -234,6 +233,25 @@ async def test_a_death_in_the_middle_of_the_hand_over_is_finished_by_the_questio
     await portal.stage.turn()
     assert portal.state() == "unknown"
     assert portal.files() == [f"{portal.stem()}.html", f"{portal.stem()}.zip"]
+
+
+async def test_a_package_of_another_channel_that_never_left_can_be_uploaded_by_hand(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    gateway = ScriptedGateway(tmp_path / "gateway", clock, fate=lambda: Fate.NOT_DELIVERED)
+    stage = SubmissionStage(tmp_path / "store", {CLINIC: gateway.uploader(CLINIC)}, clock)
+    await stage.start()
+    portal = Portal(stage, PortalChannel(tmp_path / "portal", tmp_path / "results"), tmp_path)
+    await stage.tell(2)
+    await stage.scheduler.work_once()
+    assert (portal.state(), stage.states()) == ("sealed", ["sealed", "sealed"])
+    with pytest.raises(PackageNotWaiting):
+        await portal.say(uploaded=False)
+    await portal.say(receipt_number=NUMBER)
+    assert (portal.state(), stage.states()) == ("submitted", ["checking", "checking"])
+    assert gateway.sends == []
+    stage.end()
 
 
 @pytest.mark.parametrize(
