@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.ports.intake import Door, Media, Payload
 from broker.store.corrections import Correction, CorrectionCounts, store_corrections
-from broker.worklist import open_causes
+from broker.worklist import find_cause
 from mapping.catalogue.tables import code_table
 from mapping.causes import Cause
 from mapping.corrections import LABORATORYS_WORD, RESULTS
@@ -141,8 +141,7 @@ def plan_fix(
     """What the request means for the group as it is now. Raises :class:`NoSuchGroup`,
     :class:`NothingProposed`, :class:`ProposalNeedsPerson`, :class:`FieldNotSettable`."""
     today = now.astimezone(TAIPEI).date()
-    causes = open_causes(connection, profiles, today)
-    cause = next((each for each in causes if each.group_id == request.group_id), None)
+    cause = find_cause(connection, profiles, today, request.group_id)
     if cause is None:
         raise NoSuchGroup(group=request.group_id)
     if request.settings:

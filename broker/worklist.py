@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
-from broker.store.open_work import ranges_sent, source_of, visits_of_card_event, waiting_records
+from broker.store.fault_index import waiting_faults
+from broker.store.open_work import ranges_sent, records_in_order, source_of, visits_of_card_event
 from broker.store.rows import AnyRow
-from mapping.causes import Cause, Fault, group_faults
+from mapping.causes import Cause, Fault, group_id_of, group_of
 from mapping.finding import Finding, Severity
 from mapping.profile import SourceProfile
 from mapping.proposals import Known, RangeKey, can_be_proposed, propose
@@ -20,13 +23,81 @@ from mapping.record import record_from_json
 from mapping.visit import Visit
 
 
+@dataclass(frozen=True, slots=True)
+class OpenGroup:
+    """One cause and the records that wait for it, the most urgent first, each once. ``due_at`` is
+    the stored number of the first."""
+
+    group_id: str
+    due_at: int | None
+    record_ids: tuple[int, ...]
+
+
+def open_groups(connection: Connection) -> tuple[OpenGroup, ...]:
+    """All groups, the most urgent first, then the most frequent. Reads no record that names its
+    errors itself: a hundred thousand take less than a second."""
+    groups: dict[str, _Waiting] = {}
+    known: dict[tuple[str, ...], _Waiting] = {}
+    for fault in waiting_faults(connection):
+        record_id, due_at, code, tag, lab_code, subject, value = fault
+        said = fault[2:]
+        waiting = known.get(said)
+        if waiting is None:
+            name = group_id_of(code, tag, lab_code, subject, value) if code else ""
+            waiting = known[said] = groups.setdefault(name, _Waiting(due_at, []))
+        waiting.record_ids.append(record_id)
+    whole = groups.pop("", _Waiting(None, [])).record_ids
+    for row in records_in_order(connection, whole):
+        due = round(row.due_at.timestamp() * 1_000_000) if row.due_at else None
+        for finding in blocking_findings(row):
+            name = group_of(_fault(row, finding))
+            groups.setdefault(name, _Waiting(due, [])).record_ids.append(row.id)
+    found = (
+        OpenGroup(name, each.due_at, tuple(dict.fromkeys(each.record_ids)))
+        for name, each in groups.items()
+    )
+    return tuple(sorted(found, key=_urgency))
+
+
 def open_causes(
-    connection: Connection, profiles: Mapping[str, SourceProfile], today: date
+    connection: Connection,
+    profiles: Mapping[str, SourceProfile],
+    today: date,
+    groups: Sequence[OpenGroup] | None = None,
+    looked_at: int | None = None,
 ) -> tuple[Cause, ...]:
-    """Everything that waits for a person, grouped by cause, the most urgent first. ``today`` is
-    the Taipei day."""
+    """What waits, with what would mend it. ``groups`` are those to look into, by default all;
+    ``looked_at`` is how many records of each are read, by default all. ``today`` is the Taipei
+    day."""
     look = _Look(connection, profiles, today)
-    return group_faults(fault for row in waiting_records(connection) for fault in look.faults(row))
+    causes = []
+    for group in open_groups(connection) if groups is None else groups:
+        waiting = group.record_ids
+        faults = tuple(
+            fault
+            for row in records_in_order(connection, waiting[:looked_at])
+            for fault in look.faults(row, group.group_id)
+        )
+        if faults:
+            causes.append(Cause(group.group_id, faults, waiting))
+    return tuple(causes)
+
+
+def find_cause(
+    connection: Connection, profiles: Mapping[str, SourceProfile], today: date, group_id: str
+) -> Cause | None:
+    """One group whole; None where none of that name waits."""
+    groups = [each for each in open_groups(connection) if each.group_id == group_id]
+    return next(iter(open_causes(connection, profiles, today, groups)), None)
+
+
+class _Waiting(NamedTuple):
+    due_at: int | None
+    record_ids: list[int]
+
+
+def _urgency(group: OpenGroup) -> tuple[bool, int, int]:
+    return group.due_at is None, group.due_at or 0, -len(group.record_ids)
 
 
 class _Look:
@@ -41,23 +112,17 @@ class _Look:
         self._visits: dict[int | None, tuple[Visit, ...]] = {}
         self._ranges: dict[tuple[str, str], Mapping[RangeKey, Mapping[tuple[str, str], str]]] = {}
 
-    def faults(self, row: AnyRow) -> Iterator[Fault]:
-        """Each fault of one record with what would mend it."""
-        findings = blocking_findings(row)
-        record, known = None, None
-        if row.body and any(can_be_proposed(finding.code) for finding in findings):
-            record, known = record_from_json(json.loads(row.body)), self._known(row)
-        for finding in findings:
-            proposal = propose(finding, record, known) if record and known else None
-            yield Fault(
-                record_id=row.id,
-                finding=finding,
-                lab_code=row.lab_code,
-                order_code=row.order_code,
-                place=row.place,
-                due_at=row.due_at,
-                proposal=proposal,
-            )
+    def faults(self, row: AnyRow, group_id: str) -> Iterator[Fault]:
+        """Each fault of one record in that group, with what would mend it."""
+        faults = [_fault(row, finding) for finding in blocking_findings(row)]
+        # Whatever the database made of an odd value, a record that waits is always shown.
+        found = [fault for fault in faults if group_of(fault) == group_id] or faults
+        if not row.body or not any(can_be_proposed(fault.finding.code) for fault in found):
+            yield from found
+            return
+        record, known = record_from_json(json.loads(row.body)), self._known(row)
+        for fault in found:
+            yield replace(fault, proposal=propose(fault.finding, record, known))
 
     def _known(self, row: AnyRow) -> Known:
         def ranges(key: RangeKey) -> Mapping[tuple[str, str], str]:
@@ -78,6 +143,17 @@ class _Look:
         if visit_id not in self._visits:
             self._visits[visit_id] = visits_of_card_event(self._connection, visit_id)
         return self._visits[visit_id]
+
+
+def _fault(row: AnyRow, finding: Finding) -> Fault:
+    return Fault(
+        record_id=row.id,
+        finding=finding,
+        lab_code=row.lab_code,
+        order_code=row.order_code,
+        place=row.place,
+        due_at=row.due_at,
+    )
 
 
 def blocking_findings(row: AnyRow) -> tuple[Finding, ...]:

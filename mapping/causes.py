@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2s
-from itertools import groupby
 
 from mapping.big5 import TEXT_TAGS
 from mapping.finding import Finding
@@ -44,6 +45,8 @@ class Cause:
 
     group_id: str
     faults: tuple[Fault, ...]
+    waiting: tuple[int, ...] = ()
+    """All records of the group, the most urgent first, where ``faults`` are of a few of them."""
 
     @property
     def first(self) -> Fault:
@@ -53,6 +56,11 @@ class Cause:
     @property
     def record_ids(self) -> tuple[int, ...]:
         """The records, each once, the most urgent first."""
+        return self.waiting or self.looked_at
+
+    @property
+    def looked_at(self) -> tuple[int, ...]:
+        """The records whose faults are here."""
         return tuple(dict.fromkeys(fault.record_id for fault in self.faults))
 
     @property
@@ -64,7 +72,7 @@ class Cause:
     def examples(self) -> Sequence[Fault]:
         """A few faults of different records."""
         by_record = {fault.record_id: fault for fault in reversed(self.faults)}
-        return [by_record[record_id] for record_id in self.record_ids[:_EXAMPLES]]
+        return [by_record[record_id] for record_id in self.looked_at[:_EXAMPLES]]
 
     @property
     def proposed(self) -> tuple[Fault, ...]:
@@ -77,7 +85,7 @@ def group_faults(faults: Iterable[Fault]) -> tuple[Cause, ...]:
     most urgent first, then the most frequent."""
     groups: dict[str, list[Fault]] = {}
     for fault in faults:
-        groups.setdefault(_group_id(fault), []).append(fault)
+        groups.setdefault(group_of(fault), []).append(fault)
     causes = [
         Cause(group_id, tuple(sorted(members, key=_urgency)))
         for group_id, members in groups.items()
@@ -92,12 +100,23 @@ def value_shape(value: str, tag: str = "") -> str:
 
     Free text is told without the lengths of its parts.
     """
+    if not value:
+        return ""
+    kinds = value[: 10 * _LONGEST_SHAPE].translate(_KINDS)
     counted = tag not in TEXT_TAGS and len(value) <= _LONGEST_COUNTED
-    parts = []
-    for kind, run in groupby(value[: 10 * _LONGEST_SHAPE], key=_kind):
-        length = len(list(run))
-        parts.append(f"{kind}{{{length}}}" if counted and length > 1 else kind)
-    return "".join(parts)[:_LONGEST_SHAPE]
+    return _RUN.sub(_counted if counted else r"\1", kinds)[:_LONGEST_SHAPE]
+
+
+def _counted(run: re.Match[str]) -> str:
+    return f"{run[1]}{{{len(run[0])}}}"
+
+
+class _Kinds(dict[int, str]):
+    """What kind of character each code point is, looked at once."""
+
+    def __missing__(self, point: int) -> str:
+        kind = self[point] = _kind(chr(point))
+        return kind
 
 
 def _kind(character: str) -> str:
@@ -110,12 +129,25 @@ def _kind(character: str) -> str:
     return "文" if character.isalpha() else "□"
 
 
-def _group_id(fault: Fault) -> str:
+_KINDS = _Kinds()
+_RUN = re.compile(r"(.)\1+")
+
+
+def group_of(fault: Fault) -> str:
+    """The name of the group that a fault belongs to."""
     finding = fault.finding
+    return group_id_of(finding.code, finding.field, fault.lab_code, fault.subject, finding.value)
+
+
+def group_id_of(code: str, tag: str, lab_code: str, subject: str, value: str) -> str:
+    """The name of the group of these parts; of a long ``value`` its first 400 characters do."""
     # A file that was refused as a whole has one cause, whatever was in it.
-    lab = "" if finding.code == "package-refused" else fault.lab_code
-    shape = value_shape(finding.value, finding.field)
-    parts = (finding.code, finding.field, lab, fault.subject, shape)
+    lab = "" if code == "package-refused" else lab_code
+    return _name_of((code, tag, lab, subject, value_shape(value, tag)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _name_of(parts: tuple[str, ...]) -> str:
     return blake2s(json.dumps(parts).encode(), digest_size=4).hexdigest()
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from broker.config import load_settings
 from broker.store.engine import open_reader
 from broker.store.open_work import kept_reports
-from broker.worklist import open_causes
+from broker.worklist import OpenGroup, open_causes, open_groups
 from mapping.causes import Cause, Fault
-from mapping.errors import Language
+from mapping.errors import LabbrokerError, Language
 from mapping.moment import TAIPEI
 from mapping.proposals import Proposal
 
@@ -33,8 +34,27 @@ _EVIDENCE = {
 }
 
 
+GROUPS = 50
+"""How many groups are shown at once where no number is given."""
+RECORDS = 100
+_LOOKED_AT = 10
+
+
+class NoSuchPlace(LabbrokerError):
+    code = "no-such-place"
+    en = (
+        "Group {group} is not in the worklist now, so nothing can follow it.",
+        "List the groups from the beginning with `labbroker worklist`.",
+    )
+    zh = ("清單中目前沒有群組 {group}。", "請以 `labbroker worklist` 由頭列出。")
+
+
 def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("worklist", description="Say what waits for a person.")
+    parser.add_argument(
+        "--limit", type=int, default=GROUPS, metavar="N", help=f"groups at once (default {GROUPS})"
+    )
+    parser.add_argument("--after", metavar="GROUP", help="go on behind this group")
     parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -46,7 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     reader = open_reader(settings.data_dir)
     try:
         with reader.connect() as connection:
-            causes = open_causes(connection, settings.profiles, today)
+            waiting = open_groups(connection)
+            page = _page(waiting, arguments.after, max(arguments.limit, 1))
+            causes = open_causes(connection, settings.profiles, today, page, _LOOKED_AT)
             reports = [
                 {
                     "receipt_id": row.id,
@@ -60,21 +82,39 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         reader.dispose()
     language: Language = arguments.language
+    follows = bool(page) and page[-1] is not waiting[-1]
     if arguments.json:
         told = {
+            "group_count": len(waiting),
+            "next": page[-1].group_id if follows else None,
             "groups": [cause_json(cause, language) for cause in causes],
             "check_reports": reports,
         }
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return 0
     sys.stdout.write("".join(_text(cause, language) for cause in causes))
+    if follows:
+        more = len(waiting) - waiting.index(page[-1]) - 1
+        counted = f"另有 {more} 個群組" if language == "zh" else f"{more} more groups"
+        sys.stdout.write(f"{counted}: labbroker worklist --after {page[-1].group_id}\n")
     for report in reports:
         head = "未套用的檢核報告" if language == "zh" else "check report not applied"
         sys.stdout.write(f"{head} #{report['receipt_id']} {report['name']}\n")
         sys.stdout.write(f"  {report['error_text']}\n")
-    if not causes and not reports:
+    if not waiting and not reports:
         sys.stdout.write("沒有待處理事項\n" if language == "zh" else "Nothing waits.\n")
     return 0
+
+
+def _page(groups: Sequence[OpenGroup], after: str | None, limit: int) -> Sequence[OpenGroup]:
+    """``limit`` groups behind the named one. Raises :class:`NoSuchPlace`."""
+    start = 0
+    if after is not None:
+        names = [group.group_id for group in groups]
+        if after not in names:
+            raise NoSuchPlace(group=after)
+        start = names.index(after) + 1
+    return groups[start : start + limit]
 
 
 def cause_json(cause: Cause, language: Language) -> dict[str, Any]:
@@ -91,7 +131,8 @@ def cause_json(cause: Cause, language: Language) -> dict[str, Any]:
         "message": finding.message(language),
         "remedy": finding.remedy(language),
         "proposed": len({fault.record_id for fault in cause.proposed}),
-        "records": list(cause.record_ids),
+        "looked_at": len(cause.looked_at),
+        "records": list(cause.record_ids[:RECORDS]),
         "examples": [_example(fault) for fault in cause.examples],
     }
 
@@ -145,7 +186,7 @@ def _proposal_text(cause: Cause, proposal: Proposal, chinese: bool) -> str:
     why = _EVIDENCE[proposal.evidence.value][chinese]
     many = len({fault.record_id for fault in cause.proposed})
     line = f"  {'建議' if chinese else 'proposal'}: {what} ({why}: {proposal.source}; "
-    line += f"{many}/{len(cause.record_ids)})"
+    line += f"{many}/{len(cause.looked_at)})"
     if proposal.may_be_accepted:
         return f"{line}\n    labbroker fix {cause.group_id} --accept"
     return line

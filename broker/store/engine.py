@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from broker.store.fault_index import create_fault_index
 from broker.store.folder_lock import take_folder_lock
 from broker.store.schema import SCHEMA_VERSION, meta, metadata
 from mapping.errors import LabbrokerError
@@ -106,6 +107,7 @@ def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
 
     with engine.begin() as connection:
         metadata.create_all(connection)
+        create_fault_index(connection)
         found = connection.execute(
             select(meta.c.value).where(meta.c.name == "schema_version")
         ).scalar()
