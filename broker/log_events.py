@@ -114,6 +114,9 @@ EVENTS: Mapping[str, EventRule] = {
     ),
     "receipt.replayed": _event("A payload is read again.", "receipt_id source state"),
     "pipeline.fault": _event("A payload broke its reader; it is quarantined.", "receipt_id"),
+    "results.fault": _event(
+        "A result that a clinic asked for could not be read again; others are shown.", "receipt_id"
+    ),
     "folder.event": _event("Something about a watched folder.", "source reason receipt_id"),
     "deadline.alarm": _event(
         "Records may come late, or are late: one alarm for each institution and reason.",

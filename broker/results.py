@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Media
 from adapters.ports.results import ResultQuery, StoredReport, Viewer, Word
+from broker.logs import log_event
 from broker.store.results import find_reports, receipt_bytes, reports_of_receipt, words_on
 from broker.store.rows import AnyRow
 from mapping.errors import UnreadablePayload
@@ -17,6 +19,7 @@ from mapping.parsed import Reader
 from mapping.profile import SourceProfile
 from mapping.report import LabReport
 
+_log = logging.getLogger(__name__)
 # A page of a file with thousands of reports must not read the file once for each of them.
 _RECEIPTS_KEPT = 8
 
@@ -79,6 +82,9 @@ class ReadResults:
         except UnreadablePayload:
             # Read once, and not any more: its settings have changed, and a person is told of it
             # when the receipt is replayed.
+            reports = ()
+        except Exception as error:  # noqa: BLE001 - one result must not hide all others
+            log_event(_log, "results.fault", receipt_id=receipt_id, error=error)
             reports = ()
         with self._lock:
             self._read[receipt_id] = reports

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Exists, delete, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, Exists, exists, select
 
 from adapters.ports.results import ResultQuery, Viewer
 from broker.report_index import IndexedReport
@@ -15,30 +14,60 @@ from broker.store.schema import lab_report, receipt
 
 
 def store_report_index(
-    connection: Connection,
-    receipt_id: int,
-    reports: Sequence[IndexedReport],
-    now: datetime,
+    connection: Connection, receipt_id: int, reports: Sequence[IndexedReport], now: datetime
 ) -> None:
     """Note the reports of a receipt. Of one that is read again, those that changed are noted anew,
     so that whoever goes on from a cursor meets them."""
-    known = {
-        row.number: row
-        for row in connection.execute(
-            select(lab_report).where(lab_report.c.receipt_id == receipt_id)
-        )
-    }
-    fresh = []
-    for each in reports:
-        values = asdict(each)
-        row = known.get(each.number)
-        if row is not None and all(getattr(row, name) == value for name, value in values.items()):
+    rows = [_row(receipt_id, each, now) for each in reports]
+    if not rows:
+        return
+    # Past SQLAlchemy's own statements: every result passes here, and nearly always as a new one.
+    cursor = connection.connection.cursor()
+    for row in rows:
+        cursor.execute(_INSERT, row)
+        if cursor.rowcount == 1:
             continue
-        if row is not None:
-            connection.execute(delete(lab_report).where(lab_report.c.id == row.id))
-        fresh.append({"receipt_id": receipt_id, "stored_at": now, **values})
-    if fresh:
-        connection.execute(insert(lab_report), fresh)
+        cursor.execute(_DELETE_IF_OTHER, row)
+        if cursor.rowcount == 1:
+            cursor.execute(_INSERT, row)
+
+
+def _row(receipt_id: int, each: IndexedReport, now: datetime) -> tuple[object, ...]:
+    return (
+        receipt_id,
+        each.number,
+        each.source_id,
+        each.lab_code,
+        each.clinic_code,
+        each.national_id,
+        each.chart_number,
+        each.identity,
+        _microseconds(each.taken_from),
+        _microseconds(each.taken_until),
+        _microseconds(now),
+    )
+
+
+def _microseconds(at: datetime | None) -> int | None:
+    return None if at is None else (at - _EPOCH) // _MICROSECOND
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_COLUMNS = (
+    *("receipt_id", "number", "source_id", "lab_code", "clinic_code", "national_id"),
+    *("chart_number", "identity", "taken_from", "taken_until", "stored_at"),
+)
+_INSERT = (
+    f"INSERT INTO lab_report ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants only
+    f"VALUES ({', '.join(f'?{number}' for number in range(1, 12))}) "
+    "ON CONFLICT (receipt_id, number) DO NOTHING"
+)
+_DELETE_IF_OTHER = (
+    "DELETE FROM lab_report WHERE receipt_id = ?1 AND number = ?2 AND ?11 IS NOT NULL AND NOT ("  # noqa: S608
+    + " AND ".join(f"{name} IS ?{number}" for number, name in enumerate(_COLUMNS[2:-1], start=3))
+    + ")"
+)
 
 
 def find_reports(connection: Connection, viewer: Viewer, query: ResultQuery) -> Sequence[AnyRow]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 from fhir.resources.R4B import get_fhir_model_class
+from sqlalchemy import event
 
 from adapters.fhir.bundle import read_fhir_json
 from adapters.ports.intake import Media
+from adapters.ports.results import ResultQuery, Viewer
+from broker.report_index import index_reports
+from broker.results import ReadResults
+from broker.store.results import store_report_index
+from mapping.parsed import ParsedPayload, Reader
+from mapping.profile import SourceProfile
 from tests.fhir.samples import (
     CLINIC_CODE,
     LAB_CODE,
@@ -331,3 +339,69 @@ async def test_results_are_told_in_xml_too(door: FhirStage) -> None:
     response, text = await door.ask("clinic-a", "/Observation?_format=application/fhir+xml")
     assert response.content_type == "application/fhir+xml"
     assert '<type value="searchset"/>' in text
+
+
+async def test_one_result_that_breaks_its_reader_hides_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_fhir_stage(tmp_path) as door:
+        await door.ask("lab-one", "", result(1))
+        await door.ask("lab-one", "", result(2))
+        seen = ReadResults(
+            door.stage.reader, {Media.FHIR_JSON: _broken_for(national_id(12340001))}, {}
+        )
+        found = seen.search(Viewer("lab-one"), ResultQuery())
+    assert [len(stored.words) for stored in found] == [0, 1]
+    assert national_id(12340001) not in caplog.text
+
+
+def _broken_for(person: str) -> Reader:
+    def read(raw: bytes, profile: SourceProfile) -> ParsedPayload:
+        if person.encode() in raw:
+            raise RuntimeError(person)
+        return read_fhir_json(raw, profile)
+
+    return read
+
+
+async def test_a_result_that_is_read_again_for_another_clinic_moves_to_it(door: FhirStage) -> None:
+    await door.ask("lab-one", "", result(1))
+    (report,) = read_fhir_json(encode(result(1)), PROFILE).reports
+    moved = index_reports([replace(report, clinic_code=OTHER_CLINIC)], PROFILE)
+    for _ in range(2):
+        await door.stage.writer.write(lambda it: store_report_index(it, 1, moved, door.stage.now))
+    for who, count in (("clinic-a", 0), ("clinic-b", 1)):
+        _, found = await door.ask(who, "/Observation")
+        assert len(resources(found)) == count, who
+
+
+async def test_a_training_message_is_shown_to_nobody(door: FhirStage) -> None:
+    raw = (
+        "MSH|^~\\&|LIS|LAB|B|B|20260814090000+0800||ORU^R01|M1|T|2.5.1\r"
+        f"PID|1||{national_id()}^^^NHI^NNTWN||TEST||19900102|F\r"
+        "OBR|1|P-9|F-900001|09015C^creatinine^NHI|||20260813083000+0800\r"
+        "OBX|1|NM|CREA^Creatinine^L||0.90|mg/dL|0.5-1.1|N|||F\r"
+    )
+    await door.stage.receive(raw.encode(), Media.HL7V2, source="lab")
+    _, found = await door.ask("lab", "/Observation")
+    assert resources(found) == []
+
+
+async def test_pages_of_a_clinic_are_found_by_an_index(door: FhirStage) -> None:
+    """The very statements that serve, for a clinic, a sender and a person."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, ____: Any) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(door.stage.reader, "before_cursor_execute", note)
+    await door.ask("clinic-a", "/Observation")
+    await door.ask("lab-one", "/Observation")
+    await door.ask("clinic-a", f"/Observation?patient.identifier={PERSONS}|{national_id()}")
+    searches = [pair for pair in statements if "lab_report" in pair[0]]
+    assert len(searches) == 3
+    with door.stage.reader.connect() as connection:
+        for statement, parameters in searches:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+            assert not any("SCAN lab_report" in row.detail for row in plan), plan
+            assert not any("TEMP B-TREE" in row.detail for row in plan), plan

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from adapters.ports.intake import StorageUnavailable
+from broker.resources import StoredResources
 from tests.fhir.samples import bundle, full_bundle, observation, report
 from tests.fhir.stage import FhirStage, open_fhir_stage
 
@@ -316,3 +318,19 @@ async def test_a_report_may_be_updated_with_what_it_contains(door: FhirStage) ->
     assert (await put(door, body, "/DiagnosticReport/rep-1"))[:2] == (200, 'W/"2"')
     _, found = await door.ask("lab-one", "/DiagnosticReport/rep-1")
     assert (found["status"], found["id"]) == ("corrected", "rep-1")
+
+
+async def test_what_was_stored_and_not_named_is_named_by_the_repeat(
+    door: FhirStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process dies, or the disk is full, between the two commits."""
+
+    async def full(*_: Any) -> None:
+        raise StorageUnavailable(reason="the disk is full")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(StoredResources, "register", full)
+        assert (await put(door, glucose(95)))[0] == 503
+    assert (await put(door, glucose(95)))[:2] == (200, 'W/"1"')
+    assert (await put(door, glucose(96), If_Match='W/"1"'))[:2] == (200, 'W/"2"')
+    assert door.receipts() == 2
