@@ -174,6 +174,10 @@ EVENTS: Mapping[str, EventRule] = {
         "A person said that an order must not be uploaded, or took that back.",
         "receipt_id records",
     ),
+    "record.matched": _event("A person chose the visit of a held result.", "receipt_id"),
+    "record.dismissed": _event(
+        "A person put a held result aside, or ended a task about one that had left.", "receipt_id"
+    ),
     "verdict.brought": _event("A check report came as a file and told of a package.", "package_id"),
     "verdict.unreadable": _event("A check report could not be read.", "package_id stem"),
     "library.message": _event("A library said something; its text is withheld.", "library"),

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from adapters.ports.intake import Door, Intake, Media, Payload
+from broker.choices import apply_decision, decision_json, read_decision, require_decision
 from broker.code_maps import (
     MappedProfiles,
     decision_from_json,
@@ -69,6 +70,7 @@ class HandWork:
             "check-report": self._take_report,
             "fix": self._fix,
             "opt-out": self._opt_out,
+            "decide": self._decide,
             "codes": self._decide_codes,
             "codes-confirm": self._confirm_codes,
         }
@@ -103,6 +105,28 @@ class HandWork:
         if outcome.requeued:
             self._on_requeued()
         return outcome.to_json()
+
+    async def _decide(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        """Keep a person's decision about one record as a receipt, then apply it."""
+        decision = read_decision(json.loads(raw))
+
+        def look() -> None:
+            with open_snapshot(self._reader) as connection:
+                require_decision(connection, decision)
+
+        await asyncio.to_thread(look)
+        receipt = await self._intake.receive(decision.payload(self._clock()))
+        requeued = await self._writer.write(
+            lambda c: apply_decision(c, receipt.receipt_id, decision)
+        )
+        log_event(
+            _log,
+            "record.dismissed" if decision.visit_id is None else "record.matched",
+            receipt_id=receipt.receipt_id,
+        )
+        if requeued:
+            self._on_requeued()
+        return decision_json(decision, receipt.receipt_id, requeued)
 
     async def _decide_codes(self, raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
         """Store decisions about local codes; what waited for them is read again."""

@@ -1,10 +1,10 @@
-"""Which visit a person chose for a result, and results that a person put aside."""
+"""Which visit a person chose for a result, and what a person must do about one that has left."""
 
 from __future__ import annotations
 
 import json
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select
+from sqlalchemy import Connection, and_, delete, insert, or_, select, text, update
 
 from broker.store.rows import AnyRow
 from broker.store.schema import choice, record, visit
@@ -60,3 +60,29 @@ def candidates_of(row: AnyRow) -> dict[str, object]:
 def get_record(connection: Connection, record_id: int) -> AnyRow | None:
     """One record; None where there is none."""
     return connection.execute(select(record).where(record.c.id == record_id)).one_or_none()
+
+
+def clear_task(connection: Connection, record_id: int) -> None:
+    """A person has done what was to be done about a record that had left."""
+    connection.execute(update(record).where(record.c.id == record_id).values(task=""))
+
+
+def open_tasks(connection: Connection) -> list[AnyRow]:
+    """Records that had left when their order was taken back or opted out: ``id task place
+    order_code clinic_code state package_id``."""
+    return list(
+        connection.execute(
+            select(
+                record.c.id,
+                record.c.task,
+                record.c.place,
+                record.c.order_code,
+                record.c.clinic_code,
+                record.c.state,
+                record.c.package_id,
+            )
+            # As the index says it, else it is not used.
+            .where(text("task != ''"))
+            .order_by(record.c.id)
+        )
+    )
