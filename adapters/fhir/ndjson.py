@@ -21,8 +21,8 @@ def read_fhir_ndjson(raw: bytes, profile: SourceProfile) -> ParsedPayload:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise UnreadablePayload(reason="it is no UTF-8", place=f"line {line}") from None
+        at = raw.count(b"\n", 0, error.start) + 1
+        raise UnreadablePayload(reason="it is no UTF-8", place=f"line {at}") from None
     entries, findings = [], []
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()

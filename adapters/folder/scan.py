@@ -125,19 +125,15 @@ class FolderScan:
         self, reads: list[ReadFile], summary: ScanSummary
     ) -> tuple[list[tuple[Ready, WholeFile, Accepted]], StorageUnavailable | None]:
         """Offer all at once, in order, so that one commit may take them all."""
-        files = [(read.ready, read.file, read.media) for read in reads if read.file is not None]
+        files = [(read, read.file) for read in reads if read.file is not None]
         outcomes = await asyncio.gather(
-            *(
-                self._intake.receive(
-                    Payload(self.folder.source_id, Door.FOLDER, media, file.raw, name=file.label)
-                )
-                for _, file, media in files
-            ),
+            *(self._offer(self._payloads(read, file)) for read, file in files),
             return_exceptions=True,
         )
         stored: list[tuple[Ready, WholeFile, Accepted]] = []
         unavailable: StorageUnavailable | None = None
-        for (ready, file, _), outcome in zip(files, outcomes, strict=True):
+        for (read, file), outcome in zip(files, outcomes, strict=True):
+            ready = read.ready
             if isinstance(outcome, Accepted):
                 stored.append((ready, file, outcome))
             elif isinstance(outcome, StorageUnavailable):
@@ -147,6 +143,36 @@ class FolderScan:
             else:
                 raise outcome
         return stored, unavailable
+
+    def _payloads(self, read: ReadFile, file: WholeFile) -> list[Payload]:
+        source_id = self.folder.source_id
+        if not read.members:
+            return [Payload(source_id, Door.FOLDER, read.media, file.raw, name=file.label)]
+        return [
+            Payload(
+                source_id,
+                Door.FOLDER,
+                member.media,
+                member.raw,
+                name=f"{file.label}/{name_label(member.name)}",
+            )
+            for member in read.members
+        ]
+
+    async def _offer(self, payloads: list[Payload]) -> Accepted:
+        """Store all payloads of a file. It is a duplicate where each of them was there before.
+        Raises the first error: what was stored then is found again as a duplicate."""
+        accepted = await asyncio.gather(
+            *(self._intake.receive(each) for each in payloads), return_exceptions=True
+        )
+        for outcome in accepted:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        taken = [each for each in accepted if isinstance(each, Accepted)]
+        new = [each for each in taken if not each.duplicate]
+        for each in taken[1:]:
+            self._intake.acknowledged(each.receipt_id, True)
+        return Accepted(taken[0].receipt_id, duplicate=not new)
 
     async def _move(
         self, stored: list[tuple[Ready, WholeFile, Accepted]], summary: ScanSummary

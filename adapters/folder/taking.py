@@ -16,6 +16,7 @@ from adapters.folder.claim import (
     sync_folders,
 )
 from adapters.folder.errors import FileChanged
+from adapters.folder.formats.archive import Member, archive_members
 from adapters.folder.formats.ending import ends_whole
 from adapters.folder.formats.identify import identify
 from adapters.folder.survey import Ready
@@ -37,6 +38,8 @@ class ReadFile:
     file: WholeFile | None = None
     media: Media = Media.UNKNOWN
     error: Exception | None = None
+    members: tuple[Member, ...] = ()
+    """The files of a ZIP, which are stored in its stead."""
 
 
 class Taking:
@@ -98,7 +101,13 @@ class Taking:
             return ReadFile(ready, error=None if ready.must_end else error)
         if ready.must_end and not ends_whole(file.raw, media):
             return ReadFile(ready)
-        return ReadFile(ready, file, media)
+        if media is not Media.ZIP:
+            return ReadFile(ready, file, media)
+        try:
+            members = archive_members(file.raw, self._folder.text_media)
+        except UnreadablePayload as error:
+            return ReadFile(ready, error=None if ready.must_end else error)
+        return ReadFile(ready, file, media, members=members)
 
     def _move(self, ready: Ready, file: WholeFile) -> OSError | None:
         try:

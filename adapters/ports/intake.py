@@ -31,6 +31,8 @@ class Media(StrEnum):
     XLS = "xls"
     DBF = "dbf"
     FIXED_WIDTH = "fixed-width"
+    ZIP = "zip"
+    """Several files in one; each is stored by itself."""
     VISITS_CSV = "visits-csv"
     """A clinic's visits and orders as a plain table."""
     IC_CARD_XML = "ic-card-xml"

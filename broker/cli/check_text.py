@@ -27,6 +27,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "xls": ("result table (old Excel)", "結果表（舊版 Excel）"),
     "dbf": ("result table (DBF)", "結果表（DBF）"),
     "fixed-width": ("result table (fixed width)", "結果表（固定寬度）"),
+    "zip": ("ZIP of files", "多檔 ZIP"),
     "visits-csv": ("visits and orders (CSV)", "就醫與醫令（CSV）"),
     "ic-card-xml": ("IC-card upload (visits)", "健保卡上傳檔（就醫資料）"),
     "nhi-xml": ("NHI upload (XML)", "健保署上傳檔（XML）"),

@@ -29,7 +29,7 @@ def ends_whole(raw: bytes, media: Media) -> bool:
     """
     if media in _XML:
         return _closes_root(raw)
-    if media in (Media.NHI_ZIP, Media.XLSX) or (
+    if media in (Media.NHI_ZIP, Media.XLSX, Media.ZIP) or (
         media is Media.CHECK_REPORT and raw.startswith(_ZIP_START)
     ):
         return _has_zip_end(raw)

@@ -118,6 +118,18 @@ def _is_xlsx(raw: bytes) -> bool:
     return raw.startswith(_ZIP_STARTS) and is_workbook(member_names(raw))
 
 
+def _is_archive(raw: bytes) -> bool:
+    """A ZIP of files: none of the kinds that are a ZIP by themselves, nor an Office document."""
+    if not raw.startswith(_ZIP_STARTS):
+        return False
+    names = member_names(raw)
+    return (
+        bool(names)
+        and "[Content_Types].xml" not in names
+        and not (_is_nhi_zip(raw) or _is_check_report(raw))
+    )
+
+
 def _is_check_report(raw: bytes) -> bool:
     """NHI's printed check report by its header and ruler; its ZIP, which may be encrypted, by the
     names in it (``*.assaychk.txt``)."""
@@ -157,6 +169,7 @@ _FORMATS: tuple[tuple[Media, Callable[[bytes], bool]], ...] = (
     (Media.NHI_XML, _is_nhi_xml),
     (Media.NHI_ZIP, _is_nhi_zip),
     (Media.XLSX, _is_xlsx),
+    (Media.ZIP, _is_archive),
     (Media.XLS, is_xls),
     (Media.DBF, is_dbf),
     (Media.CHECK_REPORT, _is_check_report),
