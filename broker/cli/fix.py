@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _REASONS = {
     "moved-on": ("it has moved on meanwhile", "狀態已變更"),
+    "order-gone": ("its order was taken back or opted out", "醫令已取消或病人不同意上傳"),
     "not-rejected": ("only what NHI refused is sent again as it is", "僅退件可原樣重送"),
     "held-for-another": (
         "a later word on the order, which cannot be used yet, holds it back",

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.config import load_settings
+from broker.store.choices import open_tasks
 from broker.store.engine import open_reader
 from broker.store.open_work import kept_reports
+from broker.store.rows import AnyRow
 from broker.worklist import OpenGroup, open_causes, open_groups
 from mapping.causes import Cause, Fault
 from mapping.errors import LabbrokerError, Language
+from mapping.finding import Finding
 from mapping.moment import TAIPEI
 from mapping.proposals import Proposal
 
@@ -79,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
                 }
                 for row in kept_reports(connection)
             ]
+            tasks = [_task_json(row, arguments.language) for row in open_tasks(connection)]
     finally:
         reader.dispose()
     language: Language = arguments.language
@@ -89,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
             "next": page[-1].group_id if follows else None,
             "groups": [cause_json(cause, language) for cause in causes],
             "check_reports": reports,
+            "tasks": tasks,
         }
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
         return 0
@@ -101,9 +106,27 @@ def run(arguments: argparse.Namespace) -> int:
         head = "未套用的檢核報告" if language == "zh" else "check report not applied"
         sys.stdout.write(f"{head} #{report['receipt_id']} {report['name']}\n")
         sys.stdout.write(f"  {report['error_text']}\n")
-    if not waiting and not reports:
+    for task in tasks:
+        head = f"紀錄 {task['record']}" if language == "zh" else f"record {task['record']}"
+        sys.stdout.write(f"{head}  {task['code']} {task['order_code']} {task['clinic']}\n")
+        sys.stdout.write(f"  {task['message']}\n  {task['remedy']}\n")
+    if not waiting and not reports and not tasks:
         sys.stdout.write("沒有待處理事項\n" if language == "zh" else "Nothing waits.\n")
     return 0
+
+
+def _task_json(row: AnyRow, language: Language) -> dict[str, Any]:
+    """A record that had left when its order was taken back or opted out."""
+    finding = Finding(row.task, place=row.place, parameters=(("order_code", row.order_code),))
+    return {
+        "record": row.id,
+        "code": row.task,
+        "state": row.state,
+        "clinic": row.clinic_code,
+        "order_code": row.order_code,
+        "message": finding.message(language),
+        "remedy": finding.remedy(language),
+    }
 
 
 def _page(groups: Sequence[OpenGroup], after: str | None, limit: int) -> Sequence[OpenGroup]:

@@ -114,6 +114,8 @@ def _store(
 ) -> CorrectionCounts:
     if row is None or not row.body or RecordState(row.state) not in _WAITS:
         return _passed_over("moved-on")
+    if row.task:
+        return _passed_over("order-gone")
     if not correction.changes and row.state != RecordState.REJECTED.value:
         return _passed_over("not-rejected")
     if row.state == RecordState.HELD.value and not _is_held_for_itself(row):
