@@ -136,11 +136,22 @@ def move_refused(path: Path, refused: Path, error: LabbrokerError) -> Path:
     if marker.exists():
         # It spoke of the file that is gone; left alone it would vouch for the next of that name.
         _rename(marker, _reserve(refused, "", marker.name))
-    note = _reserve(refused, "", target.name + _NOTE_ENDING)
-    # Read by people in Windows' own editor, which wants the mark and these line ends.
-    note.write_text(_note(error), encoding="utf-8-sig", newline="\r\n")
+    write_note(target, error)
     sync_folders(refused, path.parent)
     return target
+
+
+def write_note(target: Path, error: LabbrokerError) -> None:
+    """Say in both languages, beside a file, why it lies there."""
+    note = _reserve(target.parent, "", target.name + _NOTE_ENDING)
+    # Read by people in Windows' own editor, which wants the mark and these line ends.
+    note.write_text(_note(error), encoding="utf-8-sig", newline="\r\n")
+
+
+def is_taken(sha256: str, done: Path) -> bool:
+    """Whether a file of these bytes lies in the folder of taken ones."""
+    with os.scandir(done) as entries:
+        return any(entry.name.startswith(f"{sha256[:12]}-") for entry in entries)
 
 
 def move_back(target: Path, path: Path) -> None:

@@ -96,3 +96,17 @@ class HardLinkedFile(FileRefused):
         "檔案有 {links} 個名稱（硬連結），收檔後仍可能被更動。",
         "請以複製方式放入檔案，勿使用連結。",
     )
+
+
+class DuplicateFile(LabbrokerError):
+    """No fault: the note beside a file that came once more."""
+
+    code = "file-duplicate"
+    en = (
+        "The very same content was taken before (receipt {receipt_id}); nothing was stored again.",
+        "Nothing to do; if a correction was meant, let the sender write it into the file.",
+    )
+    zh = (
+        "相同內容先前已收下（收件 {receipt_id}），未重複收件。",
+        "無須處理；若為更正報告，請送件端於檔案中載明更正內容。",
+    )

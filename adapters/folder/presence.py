@@ -27,7 +27,8 @@ class Presence:
     def listing(self) -> dict[str, Sighting]:
         """Each entry of the folder but our own sub-folders. Raises FolderGone."""
         self._ensure()
-        ours = {self._folder.done_name, self._folder.refused_name}
+        folder = self._folder
+        ours = {folder.done_name, folder.refused_name, folder.duplicate_name}
         entries: dict[str, Sighting] = {}
         try:
             names = os.listdir(self._folder.path)

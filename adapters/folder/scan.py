@@ -179,8 +179,7 @@ class FolderScan:
     ) -> None:
         if not stored:
             return
-        files = [(ready, file) for ready, file, _ in stored]
-        errors = await self.call(lambda: self._taking.move(files))
+        errors = await self.call(lambda: self._taking.move(stored))
         for (ready, _, accepted), error in zip(stored, errors, strict=True):
             if error is not None:
                 self._postpone(ready.name, error, "moved", summary)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,19 +11,21 @@ from dataclasses import dataclass
 from adapters.folder.claim import (
     MovedFile,
     WholeFile,
+    is_taken,
     move_back,
     move_done,
     move_marker,
     read_whole,
     sync_folders,
+    write_note,
 )
-from adapters.folder.errors import FileChanged
+from adapters.folder.errors import DuplicateFile, FileChanged
 from adapters.folder.formats.archive import Member, archive_members
 from adapters.folder.formats.ending import ends_whole
 from adapters.folder.formats.identify import identify
 from adapters.folder.survey import Ready
 from adapters.folder.watched_folder import WatchedFolder
-from adapters.ports.intake import Media
+from adapters.ports.intake import Accepted, Media
 from mapping.errors import LabbrokerError, UnreadablePayload
 
 _BATCH_FILES = 32
@@ -54,9 +58,10 @@ class Taking:
         """Read each file; whatever stops one is in its own :class:`ReadFile`."""
         return [self._read(ready) for ready in batch]
 
-    def move(self, files: Sequence[tuple[Ready, WholeFile]]) -> list[OSError | None]:
-        """Move stored files into the folder of taken ones; an error for each that stayed."""
-        results = [self._move(ready, file) for ready, file in files]
+    def move(self, files: Sequence[tuple[Ready, WholeFile, Accepted]]) -> list[OSError | None]:
+        """Move stored files into the folder of taken ones, or of those that came once more; an
+        error for each that stayed."""
+        results = [self._move(*each) for each in files]
         try:
             sync_folders(self._folder.done, self._folder.path)
         except OSError as error:
@@ -109,14 +114,23 @@ class Taking:
             return ReadFile(ready, error=None if ready.must_end else error)
         return ReadFile(ready, file, media, members=members)
 
-    def _move(self, ready: Ready, file: WholeFile) -> OSError | None:
+    def _move(self, ready: Ready, file: WholeFile, accepted: Accepted) -> OSError | None:
+        folder = self._folder.done
         try:
-            moved = move_done(file, self._folder.done)
+            # Stored before a crash and not moved since, it is the first of its bytes all the same.
+            if accepted.duplicate and is_taken(file.sha256, folder):
+                folder = self._folder.duplicate
+                folder.mkdir(exist_ok=True)
+                if folder.is_symlink():
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            moved = move_done(file, folder)
             if moved is None:
                 return None
+            if folder != self._folder.done:
+                write_note(moved.target, DuplicateFile(receipt_id=accepted.receipt_id))
             self._moved.append((moved, self._clock() + _LATE_SECONDS))
             if ready.marker:
-                move_marker(file, file.path.with_name(ready.marker), self._folder.done)
+                move_marker(file, file.path.with_name(ready.marker), folder)
         except OSError as error:
             return error
         return None

@@ -31,6 +31,7 @@ class WatchedFolder:
     needs_marker: bool = False
     done_name: str = "done"
     refused_name: str = "refused"
+    duplicate_name: str = "duplicate"
 
     @property
     def done(self) -> Path:
@@ -41,3 +42,9 @@ class WatchedFolder:
     def refused(self) -> Path:
         """Where files go that cannot be taken, each with a note."""
         return self.path / self.refused_name
+
+    @property
+    def duplicate(self) -> Path:
+        """Where files go whose very bytes are in ``done`` already, each with a note; it is made
+        with the first of them."""
+        return self.path / self.duplicate_name

@@ -100,7 +100,8 @@ _HTTP = Section(
 
 _FOLDER = Section(
     "folder",
-    "A watched folder. Files that were taken move to `done/` in it, refused ones to `refused/`.",
+    "A watched folder. Files that were taken move to `done/` in it, those that come once more to "
+    "`duplicate/`, refused ones to `refused/`.",
     (
         Key("path", Kind.PATH, REQUIRED, "The folder."),
         Key("source", Kind.TEXT, REQUIRED, "The `id` of the source whose files these are."),

@@ -1,4 +1,4 @@
-"""ZIPs of result files at the folder door: each file in one is stored by itself."""
+"""ZIPs of result files at the folder door: each file in one is stored by itself, once."""
 
 from __future__ import annotations
 
@@ -143,3 +143,39 @@ def test_fhir_line_by_line_is_one_collection_and_a_bad_line_stops_no_other() -> 
     assert places == ["line 2", "line 3"]
     with pytest.raises(UnreadablePayload):
         READERS[Media.FHIR_NDJSON](b"{}\n{}\n", PROFILE)
+
+
+async def test_what_comes_once_more_lies_apart_with_the_reason(tmp_path: Path) -> None:
+    intake, clock = RememberingIntake(), SteppingClock()
+    door = FolderDoor(intake, [WatchedFolder(tmp_path, "lab")], clock=clock)
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_bytes(CSV)
+        await settle(door, clock)
+    assert len(intake.payloads) == 1
+    assert [path.name[13:] for path in (tmp_path / "done").iterdir()] == ["a.csv"]
+    moved, note = sorted((tmp_path / "duplicate").iterdir())
+    assert (moved.name[13:], moved.read_bytes()) == ("b.csv", CSV)
+    text = note.read_text("utf-8-sig")
+    assert "receipt 1" in text
+    assert "收件 1" in text
+    # A scan does not take what lies there for new files.
+    await settle(door, clock)
+    assert len(intake.payloads) == 1
+    await door.stop()
+
+
+async def test_a_link_in_the_place_of_the_folder_for_duplicates_is_not_followed(
+    tmp_path: Path,
+) -> None:
+    inbox, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    inbox.mkdir()
+    elsewhere.mkdir()
+    (inbox / "duplicate").symlink_to(elsewhere)
+    intake, clock = RememberingIntake(), SteppingClock()
+    door = FolderDoor(intake, [WatchedFolder(inbox, "lab")], clock=clock)
+    for name in ("a.csv", "b.csv"):
+        (inbox / name).write_bytes(CSV)
+        await settle(door, clock)
+    assert list(elsewhere.iterdir()) == []
+    assert (inbox / "b.csv").exists()
+    await door.stop()
