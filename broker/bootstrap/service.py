@@ -29,7 +29,6 @@ from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
 from broker.bootstrap.portal_sweep import PortalSweep
-from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
@@ -52,7 +51,14 @@ from broker.store.receipts import replay_receipt, settle_acknowledgements_after_
 from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
-from broker.web.control import ControlAddress, announce, control_routes, new_token, withdraw
+from broker.web.control import (
+    LOOPBACK,
+    ControlAddress,
+    announce,
+    control_routes,
+    new_token,
+    withdraw,
+)
 from broker.web.health import health_routes
 from mapping.errors import LabbrokerError
 from mapping.line_habits import LineHabits
@@ -307,13 +313,6 @@ class Broker:
         await self._folders.start()
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
-        token = new_token()
-        orders = {
-            **self._hand_work().orders(),
-            **list_orders(self._writer, self.clock),
-            **self._hand_uploads().orders(),
-        }
-        application.add_routes(control_routes(token, self.replay, orders))
         application.add_subapp(
             "/fhir",
             fhir_application(
@@ -337,11 +336,30 @@ class Broker:
             )
             with _door("http", settings.http.host, settings.http.port):
                 await site.start()
-            self._closing.callback(withdraw, settings.data_dir)
-            announce(settings.data_dir, ControlAddress(self.http_port, token))
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
             )
+        await self._open_control()
+
+    async def _open_control(self) -> None:
+        """The control door: on this machine alone, whatever the HTTP door listens on and whether
+        or not it is open or speaks TLS."""
+        settings = self.settings
+        orders = {
+            **self._hand_work().orders(),
+            **list_orders(self._writer, self.clock),
+            **self._hand_uploads().orders(),
+        }
+        token = new_token()
+        application = web.Application(client_max_size=settings.http.max_body_bytes)
+        application.add_routes(control_routes(token, self.replay, orders))
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
+        self._closing.push_async_callback(runner.cleanup)
+        await runner.setup()
+        with _door("control", LOOPBACK, 0):
+            await web.TCPSite(runner, LOOPBACK, 0).start()
+        self._closing.callback(withdraw, settings.data_dir)
+        announce(settings.data_dir, ControlAddress(runner.addresses[0][1], token))
 
     def _text_media(self, source_id: str) -> Media | None:
         profile = self.settings.profiles.get(source_id)

@@ -43,12 +43,11 @@ def ask_service(
 async def _ask(
     control: ControlAddress, order: str, body: bytes, query: Mapping[str, str]
 ) -> dict[str, Any]:
-    url = f"http://127.0.0.1:{control.port}/control/{order}"
     headers = {"Authorization": f"Bearer {control.token}"}
     try:
         async with (
             aiohttp.ClientSession(timeout=_PATIENCE) as session,
-            session.post(url, headers=headers, params=query, data=body) as answer,
+            session.post(control.url(order), headers=headers, params=query, data=body) as answer,
         ):
             if answer.status == 409:
                 raise ServiceRefused(await answer.json())

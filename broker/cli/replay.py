@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _ask(control: ControlAddress, receipt_id: int) -> bool:
-    url = f"http://127.0.0.1:{control.port}/control/replay/{receipt_id}"
+    url = control.url(f"replay/{receipt_id}")
     headers = {"Authorization": f"Bearer {control.token}"}
     try:
         async with aiohttp.ClientSession() as session, session.post(url, headers=headers) as answer:

@@ -25,6 +25,8 @@ Replay = Callable[[int], Awaitable[bool]]
 Order = Callable[[bytes, Mapping[str, str]], Awaitable[dict[str, Any]]]
 """``(body, query)`` → what came of it, as plain values. Raises ``LabbrokerError``."""
 
+LOOPBACK = "127.0.0.1"
+"""The only address that the control door listens on."""
 _FILE = "control.json"
 
 
@@ -34,6 +36,10 @@ class ControlAddress:
 
     port: int
     token: str
+
+    def url(self, order: str) -> str:
+        """Where to post ``order`` (``fix``, ``replay/12``)."""
+        return f"http://{LOOPBACK}:{self.port}/control/{order}"
 
     def __repr__(self) -> str:
         return f"ControlAddress(port={self.port})"

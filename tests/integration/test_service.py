@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_mllp_client import certificate
+
 SETTINGS = """
 data_dir = "store"
 [mllp]
@@ -140,13 +142,46 @@ def test_a_running_service_replays_at_once(config: Path) -> None:
 
 def test_replay_needs_the_token_of_the_data_folder(config: Path) -> None:
     with service(config) as (_, http):
-        request = urllib.request.Request(f"{http}/control/replay/1", method="POST")  # noqa: S310
-        with pytest.raises(urllib.error.HTTPError) as refusal:
-            urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
-        assert refusal.value.code == 401
-        refusal.value.close()
-        mode = os.stat(config.parent / "store" / "control.json").st_mode
-        assert mode & 0o077 == 0
+        file = config.parent / "store" / "control.json"
+        assert os.stat(file).st_mode & 0o077 == 0
+        port = json.loads(file.read_text("ascii"))["port"]
+        for address, status in ((f"http://127.0.0.1:{port}", 401), (http, 404)):
+            url = f"{address}/control/replay/1"
+            request = urllib.request.Request(url, method="POST")  # noqa: S310
+            with pytest.raises(urllib.error.HTTPError) as refusal:
+                urllib.request.urlopen(request, timeout=10)  # noqa: S310 - loopback
+            assert refusal.value.code == status
+            refusal.value.close()
+
+
+@pytest.mark.parametrize("door", ["enabled = false", "tls"])
+def test_a_command_reaches_a_service_whatever_its_http_door_is(config: Path, door: str) -> None:
+    if door == "tls":
+        both = certificate(config.parent)
+        door = f'tls_certificate = "{both}"\ntls_key = "{both}"\nhost = "0.0.0.0"'
+    config.write_text(SETTINGS.replace("[http]\n", f"[http]\n{door}\n"), "utf-8")
+    (config.parent / "inbox" / "result.csv").write_text(
+        "national_id,order_code,value\nA123456789,09005C,90\n", "utf-8"
+    )
+    process = subprocess.Popen(
+        command("serve", "--config", str(config)), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("labbroker is ready:")
+        _wait_for(lambda: bool(_receipts(config)) and _receipts(config)[0]["state"] != "stored")
+        replayed = subprocess.run(
+            command("replay", "1", "--config", str(config)),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert replayed.returncode == 0, replayed.stderr
+        assert "is read again" in replayed.stdout
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
 
 
 def _receipts(config: Path) -> list[dict[str, str]]:
