@@ -16,7 +16,7 @@ from adapters.ports.intake import Media
 from broker.demo.messages import CBC, Line, Times, oru
 from broker.demo.people import CLINIC, PEOPLE, visits
 from broker.store.receipts import replay_receipt
-from broker.store.visits import find_visits, store_visits
+from broker.store.visits import find_visits
 from mapping.match import Reason
 from mapping.record import record_from_json
 from mapping.visit import Order, Visit
@@ -467,80 +467,6 @@ async def test_a_serial_that_comes_later_completes_its_visit_and_frees_the_resul
         # The first upload again takes nothing away.
         await bring(stage, visit_of(1, visit_serial=""))
         assert stage.states() == ["ready"]
-
-
-async def store(stage: Stage, *cards: Visit) -> None:
-    """Card data as the readers hand it over."""
-    await stage.writer.write(lambda c: store_visits(c, 1, cards))
-    await stage.work()
-
-
-@pytest.mark.parametrize(
-    ("change", "state", "code"),
-    [
-        ({"upload_opted_out": True}, "held:opted_out", "opted-out"),
-        ({"cancelled": True}, "held:unmatched", "match-order-cancelled"),
-    ],
-)
-async def test_a_ready_result_of_an_order_that_is_taken_back_or_opted_out_is_held(
-    tmp_path: Path, change: dict[str, bool], state: str, code: str
-) -> None:
-    order = Order("09015C", card_mark="03", **change)  # type: ignore[arg-type]
-    async with open_stage(tmp_path) as stage:
-        await stage.load_visits()
-        await stage.receive(creatinine("1", "0.9"))
-        assert stage.states() == ["ready"]
-        await store(stage, visit_of(1, orders=(order,)))
-        assert stage.states() == [state]
-        assert code in codes(stage, 0)
-
-
-async def test_an_order_that_is_placed_again_frees_its_result(tmp_path: Path) -> None:
-    async with open_stage(tmp_path) as stage:
-        await stage.receive(creatinine("1", "0.9"))
-        await store(stage, visit_of(1, orders=(Order("09015C", cancelled=True),)))
-        assert stage.states() == ["held:unmatched"]
-        await store(stage, visit_of(1, orders=(Order("09015C", card_mark="03"),)))
-        assert stage.states() == ["ready"]
-
-
-async def test_results_of_a_cancelled_visit_are_held(tmp_path: Path) -> None:
-    async with open_stage(tmp_path) as stage:
-        await stage.load_visits()
-        await stage.receive(creatinine("1", "0.9"))
-        await store(stage, visit_of(1, cancelled=True))
-        assert stage.states() == ["held:unmatched"]
-        assert "match-visit-cancelled" in codes(stage, 0)
-        # The same file once more does not bring the visit back.
-        await stage.load_visits()
-        assert stage.states() == ["held:unmatched"]
-
-
-@pytest.mark.parametrize("event_first", [False, True])
-async def test_an_event_that_takes_back_all_of_a_day_takes_back_its_visits(
-    tmp_path: Path, event_first: bool
-) -> None:
-    card_at = visit_of(1).card_at + timedelta(hours=1)
-    event = visit_of(1, visit_type="ZA", card_at=card_at, orders=(), cancelled=True)
-    async with open_stage(tmp_path) as stage:
-        await stage.receive(creatinine("1", "0.9"))
-        for card in (event, visit_of(1)) if event_first else (visit_of(1), event):
-            await store(stage, card)
-        assert stage.states() == ["held:unmatched"]
-        assert "match-visit-cancelled" in codes(stage, 0)
-
-
-async def test_an_event_that_takes_back_one_visit_leaves_the_others(tmp_path: Path) -> None:
-    card_at = visit_of(1).card_at + timedelta(hours=1)
-    event = visit_of(1, visit_type="ZB", card_at=card_at, visit_serial="0098", orders=())
-    other = visit_of(1, card_at=card_at, visit_serial="0098", orders=())
-    async with open_stage(tmp_path) as stage:
-        await stage.receive(creatinine("1", "0.9"))
-        await store(stage, visit_of(1), other, event)
-        assert stage.states() == ["ready"]
-
-
-# Times that nobody can read
 
 
 async def test_a_collection_time_that_cannot_be_read_in_a_file_holds_its_result(
