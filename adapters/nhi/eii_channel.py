@@ -206,7 +206,8 @@ class EiiChannel:
         place = self._place(package)
         if not str(place).isascii():
             raise NotDelivered(reason="the path of channel.eii.work_folder is not ASCII")
-        place.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.mkdir(exist_ok=True, mode=0o700)
         file = place / f"{package.stem}.zip"
         file.write_bytes(package.raw_zip)
         return file
@@ -224,7 +225,8 @@ class EiiChannel:
             ("{file}", package.stem),
         ):
             text = text.replace(word, value)
-        place.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.mkdir(exist_ok=True, mode=0o700)
         file = place / f"{name.institution_code}-{today}-{name.serial:03d}.txt"
         file.write_bytes(text.replace("\r\n", "\n").replace("\n", "\r\n").encode("cp950"))
         return file
