@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, door, fhir_bundles, files, sealing
+from bench import check_upload, door, fhir_bundles, files, matching, sealing
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "fhir", "seal", "upload", "files")
+PARTS = ("door", "full-store", "convert", "fhir", "match", "seal", "upload", "files")
 
 
 def main() -> int:
@@ -38,6 +38,7 @@ def main() -> int:
     seconds = asked.seconds or (2.0 if quick else 5.0)
     rounds = asked.rounds or (1 if quick else 3)
     receipts = asked.prefill or (50_000 if quick else 1_000_000)
+    orders = matching.ORDERS // (20 if quick else 1)
     findings: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="labbroker-bench-", dir=asked.folder) as place:
         folder = Path(place)
@@ -46,6 +47,7 @@ def main() -> int:
             "full-store": lambda: door.full_store(folder / "full", seconds, rounds, receipts),
             "convert": lambda: _convert(seconds),
             "fhir": lambda: fhir_bundles.measure(seconds),
+            "match": lambda: matching.run(folder / "match", seconds, orders),
             "seal": lambda: sealing.compare(sealing.RECORDS // (10 if quick else 1)),
             "upload": lambda: check_upload.run(seconds),
             "files": files.run,

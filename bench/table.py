@@ -13,6 +13,7 @@ def render(findings: dict[str, Any]) -> str:
         "full-store": _full_store,
         "convert": _convert,
         "fhir": _fhir,
+        "match": _match,
         "seal": _seal,
         "upload": _upload,
         "files": _files,
@@ -111,6 +112,14 @@ _MESSAGES = ("one_record_of_20_rows", "20_records_of_one_row")
 
 def _stage_names(found: dict[str, Any]) -> list[str]:
     return list(found[_MESSAGES[0]]["stages_us"])
+
+
+def _match(found: dict[str, Any]) -> list[str]:
+    return [
+        f"Matching results to {found['orders']:,} open orders, one core, look-ups included",
+        f"{found['results_per_second']:,} results/s (goal >= {found['goal']:,}), "
+        f"{found['matched']:.1%} matched by themselves",
+    ]
 
 
 def _seal(found: dict[str, Any]) -> list[str]:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from broker.store.rows import AnyRow
 from broker.store.schema import choice, record, visit
@@ -17,16 +28,8 @@ def find_choice(
 ) -> tuple[int, Visit] | None:
     """The visit that was chosen for this result, or for an earlier word on it: one with the same
     identity that was taken on the same day. A result without either follows no other's choice."""
-    same = [and_(choice.c.of_receipt_id == receipt_id, choice.c.slot == slot)]
-    if order_identity and day:
-        same.append(and_(choice.c.order_identity == order_identity, choice.c.collected_on == day))
-    row = connection.execute(
-        select(visit.c.id, visit.c.body)
-        .join(choice, choice.c.visit_id == visit.c.id)
-        .where(or_(*same))
-        .order_by(choice.c.id.desc())
-        .limit(1)
-    ).one_or_none()
+    values = {"receipt": receipt_id, "slot": slot, "identity": order_identity, "day": day}
+    row = connection.execute(_CHOSEN, values).one_or_none()
     return None if row is None else (row.id, visit_from_text(row.body))
 
 
@@ -60,6 +63,28 @@ def candidates_of(row: AnyRow) -> dict[str, object]:
 def get_record(connection: Connection, record_id: int) -> AnyRow | None:
     """One record; None where there is none."""
     return connection.execute(select(record).where(record.c.id == record_id)).one_or_none()
+
+
+# Made once: this is asked for every result.
+_CHOSEN = (
+    select(visit.c.id, visit.c.body)
+    .join(choice, choice.c.visit_id == visit.c.id)
+    .where(
+        or_(
+            and_(
+                choice.c.of_receipt_id == bindparam("receipt"), choice.c.slot == bindparam("slot")
+            ),
+            and_(
+                choice.c.order_identity == bindparam("identity"),
+                choice.c.collected_on == bindparam("day"),
+                choice.c.order_identity != "",
+                choice.c.collected_on != "",
+            ),
+        )
+    )
+    .order_by(choice.c.id.desc())
+    .limit(literal_column("1"))
+)
 
 
 def clear_task(connection: Connection, record_id: int) -> None:

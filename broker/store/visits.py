@@ -8,7 +8,7 @@ from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, select, text, update
 
 from broker.states import HeldReason, ReceiptState
 from broker.store.hindrances import apply_hindrances
@@ -136,12 +136,20 @@ def find_visits(
     connection: Connection, institution_code: str, national_id: str
 ) -> list[tuple[int, Visit]]:
     """The visits of one person at one clinic, oldest first."""
-    rows = connection.execute(
-        select(visit.c.id, visit.c.body)
-        .where(visit.c.institution_code == institution_code, visit.c.national_id == national_id)
-        .order_by(visit.c.card_at)
-    )
+    values = {"clinic": institution_code, "person": national_id}
+    rows = connection.execute(_OF_PERSON, values)
     return [(row.id, visit_from_text(row.body)) for row in rows]
+
+
+# Made once: this is asked for every result.
+_OF_PERSON = (
+    select(visit.c.id, visit.c.body)
+    .where(
+        visit.c.institution_code == bindparam("clinic"),
+        visit.c.national_id == bindparam("person"),
+    )
+    .order_by(visit.c.card_at)
+)
 
 
 def get_visit(connection: Connection, visit_id: int) -> Visit | None:
