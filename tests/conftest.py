@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 import pytest
@@ -25,3 +26,11 @@ def require() -> Require:
         pytest.skip(reason)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def corpus(require: Require) -> Path:
+    """The folder of other people's messages that ``LABBROKER_CORPUS`` names."""
+    named = os.environ.get("LABBROKER_CORPUS", "")
+    require(named and Path(named).is_dir(), "LABBROKER_CORPUS names no folder of test messages")
+    return Path(named)

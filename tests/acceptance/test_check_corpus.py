@@ -22,9 +22,7 @@ CORPUS = os.environ.get("LABBROKER_CORPUS", "")
 KEYS = {"file", "kind", "message", "reports", "records", "visits", "findings", "error"}
 FINDING_KEYS = {"code", "severity", "field", "place", "message", "remedy"}
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS, reason="LABBROKER_CORPUS names no folder of test messages"
-)
+pytestmark = pytest.mark.usefixtures("corpus")
 
 
 @pytest.fixture(scope="module")

@@ -21,9 +21,7 @@ from tests.fhir.samples import read_or_refuse
 CORPUS = Path(os.environ.get("LABBROKER_CORPUS", "") or "unset")
 LONGEST_SECONDS = 2.0
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS.is_dir(), reason="LABBROKER_CORPUS names no folder of test messages"
-)
+pytestmark = pytest.mark.usefixtures("corpus")
 
 
 def read(reader: Reader, path: Path) -> ParsedPayload | UnreadablePayload:

@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Require
+
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-result.md"
 PATIENCE_SECONDS = 90
@@ -116,9 +118,8 @@ class Reader:
 
 
 @pytest.mark.slow
-def test_the_tutorial_ends_where_it_says(tmp_path: Path) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("the tutorial sends FHIR with curl, which is not installed")
+def test_the_tutorial_ends_where_it_says(tmp_path: Path, require: Require) -> None:
+    require(shutil.which("curl"), "the tutorial sends FHIR with curl, which is not installed")
     reader = Reader(tmp_path)
 
     told = reader.type(one("labbroker check examples/cbc.hl7\n"))

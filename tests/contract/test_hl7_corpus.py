@@ -21,9 +21,7 @@ from mapping.profile import SourceProfile
 
 CORPUS = os.environ.get("LABBROKER_CORPUS", "")
 
-pytestmark = pytest.mark.skipif(
-    not CORPUS, reason="LABBROKER_CORPUS names no folder of test messages"
-)
+pytestmark = pytest.mark.usefixtures("corpus")
 PROFILE = SourceProfile("lab-a")
 _LARGEST = 5 * 1024 * 1024
 
