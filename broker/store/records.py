@@ -140,7 +140,11 @@ def _store_draft(
         if draft.record is not None and not draft.record.rows:
             draft, state = _withdraw(connection, draft, receipt_id, versions, check)
         else:
+            said = _reported_of(draft)
             draft, state = _follow(draft, receipt_id, versions, check)
+            if any(finding.code == "same-result-again" for finding in draft.findings):
+                # What was said between the two is older than this, whenever it comes.
+                _note_said_again(connection, previous, said)
         if draft.record is None:
             frozen, confirmed_at = False, None
     if draft.record is not None and state is not RecordState.SUPERSEDED:
@@ -349,8 +353,8 @@ def _follow(
     earlier = record_from_json(json.loads(previous.body))
     told = draft.record
     withdrawn = withdrawn_numbers(earlier, draft.order) if draft.order else ()
-    reported = _reported(told) or draft.reported.ljust(13, "0") or _reported(earlier)
-    if (reported, receipt_id) < (_reported(earlier), previous.receipt_id):
+    known = max(_reported(earlier), previous.said_again_at)
+    if (_reported_of(draft) or known, receipt_id) < (known, previous.receipt_id):
         told, withdrawn = _only_new_rows(earlier, told), ()
         if not told.rows:
             finding = Finding("older-than-known", severity=Severity.INFORMATION)
@@ -377,6 +381,20 @@ def _follow(
     return (
         replace(draft, record=merged, findings=findings, held_reason=reason),
         RecordState.HELD if blocked else RecordState.READY,
+    )
+
+
+def _reported_of(draft: Draft) -> str:
+    """When the word was said, 13 digits, or ``""`` where it does not tell."""
+    told = _reported(draft.record) if draft.record is not None else ""
+    return told or (draft.reported.ljust(13, "0") if draft.reported else "")
+
+
+def _note_said_again(connection: Connection, previous: AnyRow, said: str) -> None:
+    connection.execute(
+        update(record)
+        .where(record.c.id == previous.id, record.c.said_again_at < said)
+        .values(said_again_at=said)
     )
 
 

@@ -166,6 +166,8 @@ record = Table(
     Column("corrects_id", ForeignKey("record.id")),
     # The visits that a person could mean, where no rule could decide.
     Column("candidates", Text, nullable=False, server_default=""),
+    # When a later word said the very same; "" where none did.
+    Column("said_again_at", String, nullable=False, server_default=""),
     # For a word that takes results back: what it takes back and when it was said.
     Column("withdrawal", String, nullable=False, server_default=""),
     # What a person must do about a record that has left already: a finding code.

@@ -99,6 +99,15 @@ def test_any_order_of_arrival_ends_in_what_was_said_last(letters: str, expected:
     assert found == dict.fromkeys(found, expected)
 
 
+def test_a_value_that_was_said_before_is_the_last_word_again() -> None:
+    words = chain("FCC", ("0.7", "0.8", "0.7"))
+    found = {
+        "".join(word.status + str(word.at) for word in order): outcome(order)
+        for order in permutations(words)
+    }
+    assert found == dict.fromkeys(found, ["0.7"])
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_long_chain_with_repeats_and_late_visits_ends_in_what_was_said_last(
