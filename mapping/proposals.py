@@ -13,6 +13,7 @@ from datetime import date
 from enum import StrEnum
 
 from mapping.big5 import fit_text
+from mapping.body_parts import uploaded_body_parts
 from mapping.catalogue.tables import order_code, order_codes
 from mapping.editions.edition import edition_on
 from mapping.finding import Finding
@@ -21,8 +22,10 @@ from mapping.record import Field, UploadRecord
 from mapping.reference_range import parse_reference_range, range_unit
 from mapping.report import ReferenceRange
 from mapping.roc_fields import written_datetime
-from mapping.rocdate import is_roc_date, roc_date
+from mapping.rocdate import is_roc_date, parse_roc_date, roc_date
+from mapping.rules.context import RuleContext
 from mapping.rules.fields import field_check
+from mapping.rules.visit import visit_findings
 from mapping.units import same_unit, unit_key
 from mapping.visit import Visit
 
@@ -227,6 +230,40 @@ def _one_apart(one: str, other: str) -> bool:
     return len(one) == len(other) and sum(a != b for a, b in zip(one, other, strict=True)) == 1
 
 
+def _newborn_birth(finding: Finding, record: UploadRecord, known: Known) -> Proposal | None:
+    """Code 13: the visit's own birth date of the newborn, if that is within the 60 days."""
+    proposal = _from_visit(finding, record, known) if finding.field == "h23" else None
+    if proposal is None:
+        return None
+    header = {tag: field.value for tag, field in record.header.items()}
+    header["h23"] = proposal.changes[0].value
+    still = visit_findings(header, RuleContext(today=known.on))
+    return None if any(each.code == "13" for each in still) else proposal
+
+
+def _body_part(finding: Finding, record: UploadRecord, known: Known) -> Proposal | None:
+    """Codes 15 and 16: the body parts that the clinic's card data has for this very order."""
+    code, collected = record.value("h15"), record.value("h20")[:7]
+    if finding.field != "h25" or not is_roc_date(collected):
+        return None
+    day = parse_roc_date(collected)
+    orders = (order for visit in known.visits for order in visit.orders if order.order_code == code)
+    parts = {uploaded_body_parts(order, day) for order in orders} - {"", record.value("h25")}
+    if len(parts) != 1:
+        return None
+    return Proposal(Evidence.VISIT, "order.body_parts", (Change(0, "h25", parts.pop()),))
+
+
+def _institution(finding: Finding, record: UploadRecord, known: Known) -> Proposal | None:
+    """Code 28: the clinic of the visit, where its code stands: h2, or h27 of a laboratory's own
+    upload. Which other institution was meant nothing here says."""
+    tag = "h27" if record.value("h3") == _LABORATORY else "h2"
+    codes = {visit.institution_code for visit in known.visits} - {"", record.value(tag)}
+    if finding.field != tag or len(codes) != 1:
+        return None
+    return Proposal(Evidence.VISIT, "visit.institution_code", (Change(0, tag, codes.pop()),))
+
+
 def _seal_again(finding: Finding, record: UploadRecord, known: Known) -> Proposal | None:
     return Proposal(Evidence.SEALING, "seal")
 
@@ -261,7 +298,10 @@ def _day(day: date | None) -> str:
 
 _MAKERS: Mapping[str, Callable[[Finding, UploadRecord, Known], Proposal | None]] = {
     "01": _of_length,
-    **dict.fromkeys(("03", "04", "05", "11", "12", "21", "23", "24"), _from_visit),
+    **dict.fromkeys(("03", "04", "05", "11", "12", "21", "23", "24", "26"), _from_visit),
+    "13": _newborn_birth,
+    **dict.fromkeys(("15", "16"), _body_part),
+    "28": _institution,
     "10": _month,
     "14": _reference,
     **dict.fromkeys(("22", "27"), _seal_again),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mapping.editions.edition import edition_on
 from mapping.finding import Finding
 from mapping.profile import CodeLink, SourceProfile
 from mapping.proposals import Change, Evidence, Known, Proposal, propose, range_key, row_number
@@ -206,3 +207,51 @@ def test_a_row_that_is_not_there_has_no_proposal() -> None:
     assert propose(replace(NO_RANGE, place="rdata[9]"), record(), known(profile=profile)) is None
     assert propose(replace(NO_RANGE, place="hdata"), record(), known(profile=profile)) is None
     assert [row_number(place) for place in ("rdata[12]", "hdata", "", "rdata[x]")] == [12, 0, 0, 0]
+
+
+def test_the_newborns_birth_date_is_the_visits_own_if_it_is_in_time() -> None:
+    fault = Finding("13", "h23", "hdata", "1130101")
+    wrong = record({"h23": "1130101", "h24": "1"})
+    own = replace(visit("09005C"), newborn_birth_on=date(2025, 2, 20))
+    found = propose(fault, wrong, known(visits=(own,)))
+    assert only(found) == (Evidence.VISIT, "visit.newborn_birth_on", (0, "h23", "1140220"))
+    late = replace(own, newborn_birth_on=date(2024, 12, 1))
+    assert propose(fault, wrong, known(visits=(late,))) is None
+
+
+def test_the_body_part_of_the_very_order_is_proposed_and_no_other() -> None:
+    own = visit("33072B")
+    (order,) = own.orders
+    own = replace(own, orders=(replace(order, body_parts="A"),))
+    bare = record({"h1": "2", "h15": "33072B"})
+    for code, value in (("15", ""), ("16", "?")):
+        fault = Finding(code, "h25", "hdata", value)
+        found = propose(fault, bare, known(visits=(own,)))
+        assert only(found) == (Evidence.VISIT, "order.body_parts", (0, "h25", "A"))
+    fault = Finding("15", "h25", "hdata")
+    assert propose(fault, bare, known(visits=())) is None
+    assert propose(fault, record({"h15": "33070B"}), known(visits=(own,))) is None
+
+
+def test_an_unknown_institution_is_proposed_from_the_visit_alone() -> None:
+    fault = Finding("28", "h2", "hdata", "3501299999")
+    own = visit("09005C").institution_code
+    found = propose(fault, record({"h2": "3501299999"}), known())
+    assert only(found) == (Evidence.VISIT, "visit.institution_code", (0, "h2", own))
+    assert propose(fault, record({"h2": own}), known()) is None
+    laboratory = record({"h2": "3501299999", "h3": "50", "h27": "3501288888"})
+    assert propose(fault, laboratory, known()) is None, "which laboratory, nothing here says"
+    prescribed = Finding("28", "h27", "hdata", "3501288888")
+    assert only(propose(prescribed, laboratory, known()))[2] == (0, "h27", own)
+
+
+def test_an_order_outside_the_claim_gets_the_visits_word_of_the_marked_field_alone() -> None:
+    wrong = record({"h11": "1140301"})
+    assert only(propose(Finding("26", "h11", "hdata"), wrong, known()))[2] == (0, "h11", "1140302")
+    assert propose(Finding("26", "h15", "hdata"), wrong, known()) is None
+
+
+def test_what_a_row_says_is_never_proposed_to_be_left_out() -> None:
+    edition = edition_on(ON)
+    assert not [rule for rule in edition.header if rule.blank], "code 07 is about rows alone"
+    assert propose(Finding("07", "r5", "rdata[1]", "mg/dL"), record(), known()) is None
