@@ -7,14 +7,13 @@ query page of the report, remarks). A row is one order line of one card event.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class UnuploadedRow:
+class UnuploadedRow(NamedTuple):
     """``card_at`` is A17 as written, ``card_on`` its day. ``quantity`` (A77) is text as written;
     ``card_mark`` is A78; ``incomplete`` 1: image without report, 2: report without image."""
 

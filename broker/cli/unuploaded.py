@@ -9,7 +9,6 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -160,7 +159,7 @@ def _through_service(
     list_id, position = int(began["list_id"]), 0
     for batch in _batches(rows):
         if position + len(batch) > began["stored"]:
-            body = json.dumps([{**asdict(row), "card_on": str(row.card_on)} for row in batch])
+            body = json.dumps([{**row._asdict(), "card_on": str(row.card_on)} for row in batch])
             query = {"list_id": str(list_id), "position": str(position)}
             ask_service(control, "list-rows", body.encode(), query)
         position += len(batch)
@@ -237,7 +236,7 @@ class _Summary:
             },
         }
         if self._listed is not None:
-            told["listed"] = [{**asdict(row), "card_on": str(row.card_on)} for row in self._shown]
+            told["listed"] = [{**row._asdict(), "card_on": str(row.card_on)} for row in self._shown]
         return json.dumps(told, ensure_ascii=False) + "\n"
 
     def as_text(self, head: ListHead, findings: Sequence[Finding], language: Language) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from broker.cli.main import main
+from broker.config import load_settings
+from broker.config.problems import InvalidSettings
 from mapping.file_profile_toml import parse_file_profile
 from tests.folder.tables import (
     HEADER,
@@ -173,6 +175,22 @@ def test_a_row_that_does_not_fit_is_told_with_its_number(
         ("csv-ragged-row", "row 3")
     ]
     assert told["read"]["results"] == 2
+
+
+def test_the_settings_name_what_is_wrong_in_the_profile_of_a_source(tmp_path: Path) -> None:
+    file = tmp_path / "labbroker.toml"
+    file.write_text('[[source]]\nid = "a"\nfile_profile = "lab.toml"\n', encoding="utf-8")
+    with pytest.raises(InvalidSettings, match=r"labbroker\.toml line 3"):
+        load_settings(file, {})
+    columns = '[columns]\nnational_id = "ID"\nitem_code = "CODE"\n'
+    (tmp_path / "lab.toml").write_text(f'{columns}valu = "V"\n', encoding="utf-8")
+    with pytest.raises(InvalidSettings) as caught:
+        load_settings(file, {})
+    (problem,) = caught.value.problems
+    assert "columns.valu" in problem.remedy()
+    (tmp_path / "lab.toml").write_text(f'{columns}value = "V"\n', encoding="utf-8")
+    layout = load_settings(file, {}).profiles["a"].file_layout
+    assert layout.columns["value"] == ("V",)
 
 
 def blocks(language: str) -> list[str]:

@@ -185,7 +185,7 @@ async def test_a_running_service_takes_the_list_part_by_part(tmp_path: Path) -> 
         orders = list_orders(stage.writer, lambda: stage.now)
         head = ListHead.of(b"raw", CLINIC, None, None)
         rows = list(read_unuploaded(list_csv(ROWS), []))
-        plain = [{name: str(getattr(row, name)) for name in type(row).__slots__} for row in rows]
+        plain = [{name: str(getattr(row, name)) for name in row._fields} for row in rows]
 
         async def ask(order: str, body: object, **query: str) -> dict[str, Any]:
             return await orders[order](json.dumps(body).encode(), query)
