@@ -18,7 +18,7 @@ from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import HeldReason, RecordState
 from broker.store.choices import candidates_of, clear_task, get_record, store_choice
 from broker.store.receipts import replay_receipt
-from broker.store.records import move_records
+from broker.store.record_moves import move_records
 from broker.store.rows import AnyRow
 from broker.store.visits import requeue_held
 from mapping.errors import LabbrokerError

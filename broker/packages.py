@@ -26,7 +26,7 @@ from broker.store.packages import (
     next_serial,
     ready_record_ids,
 )
-from broker.store.records import Refused, hold_invalid
+from broker.store.record_moves import Refused, hold_invalid
 from broker.store.writer import Writer
 from mapping.convert import stamp_upload_time
 from mapping.finding import Finding, Severity

@@ -43,7 +43,7 @@ from broker.store.packages import (
     retire_package,
     take_over,
 )
-from broker.store.records import release_waiting
+from broker.store.record_moves import release_waiting
 from broker.store.rows import AnyRow
 from broker.store.verdicts import confirm_records, store_verdict
 from broker.store.writer import Writer

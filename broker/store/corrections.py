@@ -13,7 +13,8 @@ from sqlalchemy import Connection, insert, or_, select
 from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import HeldReason, RecordState
 from broker.store.order_versions import correction_digest
-from broker.store.records import CheckRecord, move_records
+from broker.store.record_moves import move_records
+from broker.store.records import CheckRecord
 from broker.store.rows import AnyRow
 from broker.store.schema import record
 from mapping.corrections import corrected

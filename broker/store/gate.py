@@ -11,7 +11,7 @@ from broker.channel_gate import PackedRecord, Stray
 from broker.finding_json import findings_to_json
 from broker.states import HeldReason, RecordState
 from broker.store.packages import retire_package
-from broker.store.records import move_records
+from broker.store.record_moves import move_records
 from broker.store.schema import package_record, receipt, record
 from mapping.finding import Finding, Severity
 from mapping.moment import TAIPEI

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, update
 from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import HeldReason, PackageState, RecordState
 from broker.store.packages import TASKS, retire_package
-from broker.store.records import move_records
+from broker.store.record_moves import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import package, record
 from mapping.finding import Finding

@@ -20,7 +20,7 @@ from broker.states import (
     require_transition,
     sources_of,
 )
-from broker.store.records import move_records
+from broker.store.record_moves import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import attempt, file_serial, package, package_record, record
 from mapping.errors import LabbrokerError

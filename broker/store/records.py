@@ -1,4 +1,4 @@
-"""Records: one order's result each, chained in versions, moved only along the table of states."""
+"""What becomes of a draft: a record in the chain of versions of its order."""
 
 from __future__ import annotations
 
@@ -6,18 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, insert, select, update
 
 from broker.drafting import Draft
 from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import (
-    RECORD_TRANSITIONS,
     HeldReason,
     RecordState,
-    require_transition,
-    sources_of,
 )
 from broker.store.order_versions import (
     ON_ITS_WAY,
@@ -26,7 +22,7 @@ from broker.store.order_versions import (
     find_versions,
     is_taken_back,
 )
-from broker.store.receipts import replay_receipt
+from broker.store.record_moves import move_records
 from broker.store.rows import AnyRow
 from broker.store.schema import record
 from mapping.by_service import BY_SERVICE, rival_rows, stricter_findings
@@ -38,9 +34,6 @@ from mapping.record import UploadRecord, record_from_json, record_to_json
 from mapping.same_order import covers
 
 CheckRecord = Callable[[UploadRecord], tuple[Finding, ...]]
-
-Refused: TypeAlias = Sequence[tuple[int, tuple[Finding, ...]]]
-"""Record ids with what is wrong in each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,72 +411,6 @@ def _keep_clock(draft: Draft, previous: AnyRow) -> Draft:
     if previous.due_at is None or draft.due_at is None or previous.due_at >= draft.due_at:
         return draft
     return replace(draft, clock_started_at=previous.clock_started_at, due_at=previous.due_at)
-
-
-def move_records(
-    connection: Connection, record_ids: Sequence[int], after: RecordState, **values: Any
-) -> int:
-    """Move records along the table of states; raises ``ForbiddenTransition`` if one may not.
-
-    Returns how many moved.
-    """
-    moved = 0
-    for start in range(0, len(record_ids), 500):
-        ids = record_ids[start : start + 500]
-        allowed = [state.value for state in sources_of(RECORD_TRANSITIONS, after)]
-        count = connection.execute(
-            update(record)
-            .where(record.c.id.in_(ids), record.c.state.in_(allowed))
-            .values(state=after.value, **values)
-        ).rowcount
-        if count != len(ids):
-            for row in connection.execute(select(record.c.state).where(record.c.id.in_(ids))):
-                if row.state != after.value:
-                    require_transition(RECORD_TRANSITIONS, RecordState(row.state), after)
-        moved += count
-    return moved
-
-
-def hold_invalid(connection: Connection, refused: Refused) -> None:
-    """Records that must not leave after all go back to a person, if they are ready still."""
-    for record_id, findings in refused:
-        state = connection.execute(select(record.c.state).where(record.c.id == record_id)).scalar()
-        if state != RecordState.READY.value:
-            continue
-        move_records(
-            connection,
-            [record_id],
-            RecordState.HELD,
-            held_reason=HeldReason.INVALID.value,
-            findings=findings_to_json(findings),
-        )
-
-
-def release_waiting(connection: Connection, record_ids: Sequence[int]) -> int:
-    """Results that waited for the verdict on these records are read again. Returns how many."""
-    waiting = connection.execute(
-        select(record.c.receipt_id, record.c.order_identity, record.c.correction_key).where(
-            record.c.state == RecordState.HELD.value,
-            record.c.held_reason == HeldReason.WAITING_VERDICT.value,
-        )
-    ).all()
-    if not waiting:
-        return 0
-    decided: set[str] = set()
-    for start in range(0, len(record_ids), 500):
-        for row in connection.execute(
-            select(record.c.order_identity, record.c.correction_key).where(
-                record.c.id.in_(record_ids[start : start + 500])
-            )
-        ):
-            decided |= {row.order_identity, row.correction_key}
-    decided.discard("")
-    receipts = {
-        row.receipt_id
-        for row in waiting
-        if row.order_identity in decided or row.correction_key in decided
-    }
-    return sum(replay_receipt(connection, receipt_id) for receipt_id in sorted(receipts))
 
 
 def _says_the_same(one: UploadRecord, other: UploadRecord) -> bool:

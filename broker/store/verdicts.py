@@ -13,7 +13,7 @@ from sqlalchemy import Connection, select, update
 from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import PackageState, RecordState
 from broker.store.packages import active_records, get_package, look_again_at, move_package
-from broker.store.records import move_records, release_waiting
+from broker.store.record_moves import move_records, release_waiting
 from broker.store.rows import AnyRow
 from broker.store.schema import package_record, record
 from mapping.convert import stamp_upload_time

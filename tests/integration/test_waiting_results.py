@@ -10,7 +10,7 @@ from adapters.folder.formats.ic_card_writer import write_ic_card
 from adapters.ports.intake import Door, Media, Payload
 from broker.demo.messages import Line, Times, bundle, oru
 from broker.demo.people import PEOPLE, visits
-from broker.store.records import release_waiting
+from broker.store.record_moves import release_waiting
 from mapping.record import record_from_json
 from tests.integration.broker_stage import NOW, Stage, open_stage
 
