@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.runtime
 	$(BIN)/labbroker demo $(ARGS)
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(VENV)/.parts
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/.dev
@@ -30,6 +30,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.parts: $(VENV)/.runtime tests/system_parts.sh tests/node_clients/package-lock.json
+	tests/system_parts.sh
 	@touch $@
 
 clean:
