@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +120,13 @@ def test_the_list_holds_both_kinds() -> None:
     refused = {character for character in RARE if fit_text(character, "r11")[1]}
     assert {"堃", "喆", "煊", "犇", "峯"} <= refused
     assert len(set(RARE) - refused) > 100
+
+
+def test_the_page_says_what_happens_with_each_rare_character() -> None:
+    page = Path(__file__).parents[2] / "docs" / "reference" / "rare-characters.md"
+    text = page.read_text("utf-8")
+    held, carried = text.partition("## Held")[2].split("## Carried as they are")
+    refused = {character for character in RARE if fit_text(character, "r11")[1]}
+    for character in refused:
+        assert f"| {character} | U+{ord(character):04X} |" in held
+    assert set("".join(carried.split())) == set(RARE) - refused
