@@ -54,9 +54,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "profile", "describe the layout of a laboratory's result files", "設定檢驗所結果檔的欄位"
     ),
-    Command(
-        "monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"
-    ),
+    Command("monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),

@@ -16,8 +16,8 @@ from adapters.folder.formats.identify import identify
 from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
 from adapters.folder.formats.table_files import read_dbf, read_fixed, read_xls, read_xlsx
 from adapters.ports.intake import Media
-from mapping.file_profile import FileProfile, TableFormat
 from mapping.errors import LabbrokerError, Language
+from mapping.file_profile import FileProfile, TableFormat
 from mapping.parsed import ParsedPayload
 from mapping.profile import CsvLayout, SourceProfile
 from tests.conftest import Require

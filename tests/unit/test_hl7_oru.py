@@ -225,9 +225,7 @@ def test_a_training_message_is_told(mark: str) -> None:
     assert codes(parsed) == {"hl7-not-production": "MSH[1]-11"}
 
 
-@pytest.mark.parametrize(
-    "kind", ["ACK^R01", "QRY^A19", "ORL^O22", "ORR^O02", "MDM^T01", "ADT^A01"]
-)
+@pytest.mark.parametrize("kind", ["ACK^R01", "QRY^A19", "ORL^O22", "ORR^O02", "MDM^T01", "ADT^A01"])
 def test_other_messages_carry_nothing_and_say_so(kind: str) -> None:
     parsed = read(message(with_fields(MSH, f9=kind), PID, ORC, OBR, OBX))
     assert parsed.content is Content.NOTHING
