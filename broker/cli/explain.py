@@ -1,4 +1,5 @@
-"""``labbroker explain CODE``: what a code means, what raises it here, and how to put it right."""
+"""``labbroker explain CODE``: what a code means, what raises it here, and how to put it right; and
+``labbroker explain h25``: what the format says of a field."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mapping.catalogue.code_pages import CodePage, code_pages
+from mapping.editions.field_pages import field_page
 from mapping.errors import LabbrokerError, Language
 from mapping.finding import finding_texts
 
@@ -28,10 +30,10 @@ class UnknownCode(LabbrokerError):
 def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "explain",
-        description="Print the page of a code of NHI's check report, or of a finding of ours. "
-        "Without CODE: list the codes of the check report.",
+        description="Print the page of a code of NHI's check report, of a finding of ours, or of a "
+        "field of the upload. Without CODE: list the codes of the check report.",
     )
-    parser.add_argument("codes", nargs="*", metavar="CODE", help="14, A3, unmapped-code …")
+    parser.add_argument("codes", nargs="*", metavar="CODE", help="14, A3, h25, unmapped-code …")
     parser.add_argument("--json", action="store_true", help="one JSON object a line for each code")
 
 
@@ -62,6 +64,9 @@ def _told(wanted: str, language: Language) -> dict[str, str]:
             "raised": page.raised(language),
             "remedy": page.remedy(language),
         }
+    field = _field(wanted.lower(), language)
+    if field is not None:
+        return field
     texts = finding_texts().get(wanted.lower())
     if texts is None:
         known = list(dict.fromkeys((*code_pages(), *finding_texts())))
@@ -77,6 +82,16 @@ def _told(wanted: str, language: Language) -> dict[str, str]:
     }
 
 
+def _field(tag: str, language: Language) -> dict[str, str] | None:
+    try:
+        page = field_page(tag, language)
+    except KeyError:
+        return None
+    head, _, body = page.partition("\n")
+    name = head.split("  ", 1)[1]
+    return {"code": tag, "name": name, "official": "", "raised": "", "remedy": "", "field": body}
+
+
 def _page(wanted: str) -> CodePage | None:
     """``14``, ``a3`` and ``1`` are codes."""
     code = wanted.upper()
@@ -90,5 +105,7 @@ def _text(page: dict[str, str], language: Language) -> str:
         lines.append(f"    {page['official']}")
     if page["raised"]:
         lines += ["", f"檢出條件：{page['raised']}" if zh else f"Raised here: {page['raised']}"]
+    if "field" in page:
+        return f"{lines[0]}\n{page['field']}"
     lines += ["", f"更正方式：{page['remedy']}" if zh else f"Remedy: {page['remedy']}"]
     return "\n".join(lines) + "\n"
