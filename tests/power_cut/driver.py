@@ -31,12 +31,17 @@ class Cursor:
         statement = self._connection.instead.get(statement, statement)
         apsw_connection = self._connection.apsw
         before = apsw_connection.total_changes()
-        cursor = apsw_connection.execute(statement, tuple(parameters))
-        try:
-            self.description = [(name, *[None] * 6) for name, _ in cursor.get_description()]
-        except apsw.ExecutionCompleteError:
-            self.description = None
-        self._rows = list(cursor)
+        columns: list[str] = []
+
+        def describe(before_it_runs: apsw.Cursor, *_: object) -> bool:
+            # Afterwards nothing is told of a question that had no answer.
+            columns.extend(name for name, _ in before_it_runs.get_description())
+            return True
+
+        cursor = apsw_connection.cursor()
+        cursor.exec_trace = describe
+        self._rows = list(cursor.execute(statement, tuple(parameters)))
+        self.description = [(name, *[None] * 6) for name in columns] or None
         if statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE"):
             self.rowcount = apsw_connection.total_changes() - before
             self.lastrowid = apsw_connection.last_insert_rowid()
