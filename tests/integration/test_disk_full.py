@@ -287,7 +287,7 @@ async def test_a_process_that_cannot_write_acknowledges_nothing_and_starts_again
 ) -> None:
     ground = Ground(tmp_path)
     ground.write_settings("http://127.0.0.1:1")
-    program = (sys.executable, "-m", "tests.acceptance.cramped_service", str(3_000_000))
+    program = (sys.executable, "-m", "tests.acceptance.cramped_service", str(5_000_000))
     async with no_child_left():
         await _cramped(ground, program)
 
