@@ -57,6 +57,7 @@ def read_check_report(text: str) -> CheckReport:
     )
     if max(len(row) for rows in candidates for row in rows) > len(columns.spans):
         raise UnreadableCheckReport(reason="the ruler has fewer columns than a record")
+    torn = False
     reader = RecordReader(candidates, columns.widths(), measure)
     records: list[CheckedRecord] = []
     unknown: list[str] = []
@@ -76,9 +77,10 @@ def read_check_report(text: str) -> CheckReport:
         found, whole = reader.read(cells)
         records.extend(found)
         if not whole:
+            torn = True
             unknown.extend(line for line in block if line.strip())
     institution, day, receipt = _identity(header)
-    accepted = _is_correct(header, records)
+    accepted = _is_correct(header, records, torn)
     return CheckReport(institution, day, receipt, tuple(records), tuple(unknown), accepted)
 
 
@@ -179,11 +181,10 @@ def _identity(header: list[str]) -> tuple[str, str, str]:
     return "", "", ""
 
 
-def _is_correct(header: list[str], records: list[CheckedRecord]) -> bool:
-    """What the header says; else a report is one of correct records when it has no code."""
+def _is_correct(header: list[str], records: list[CheckedRecord], torn: bool) -> bool:
+    """A report is one of correct records when it has no code and marks no field; what the header
+    says cannot make it more. ``torn``: a block was not understood, so that it tells nothing."""
     said = "".join(header)
-    if "檢核正確" in said:
-        return True
-    if "檢核錯誤" in said:
+    if "檢核錯誤" in said or any(record.error_code for record in records):
         return False
-    return bool(records) and not any(record.error_code for record in records)
+    return "檢核正確" in said or (bool(records) and not torn)

@@ -20,6 +20,10 @@ Cells = Sequence[str]
 Rows = tuple[tuple[str, ...], ...]
 
 _CODE = re.compile(r"[0-9A-D][0-9]")
+# A code that the format of today does not have; read only where a field is marked as wrong.
+_ANY_CODE = re.compile(r"[0-9A-Z]{1,3}")
+UNREAD_CODE = "??"
+"""The code of a record with a marked field whose code cannot be read."""
 _NEVER = float("-inf")
 _ROWS_BEFORE_TEXT = 3
 
@@ -44,8 +48,10 @@ class RecordReader:
             rows = self.candidates[0]
             plan = list(range(min(len(body), _ROWS_BEFORE_TEXT)))
         values, flagged = self._values(body, plan, rows)
+        if not codes:
+            codes = (UNREAD_CODE,) if _is_marked(block) else ("",)
         return tuple(
-            CheckedRecord(values, flagged, code, values.get("r1", "")) for code in codes or ("",)
+            CheckedRecord(values, flagged, code, values.get("r1", "")) for code in codes
         ), whole
 
     def _fit(self, body: Sequence[Cells], rows: Rows) -> tuple[float, list[int]]:
@@ -148,9 +154,15 @@ def _split_codes(block: Sequence[Cells]) -> tuple[tuple[str, ...], Sequence[Cell
     if not block:
         return (), block
     words = " ".join(block[-1]).replace("*", " ").replace(",", " ").split()
-    if all(_CODE.fullmatch(word) for word in words):
+    shape = _ANY_CODE if _is_marked(block[:-1]) else _CODE
+    if all(shape.fullmatch(word) for word in words):
         return tuple(dict.fromkeys(words)), block[:-1]
     return (), block
+
+
+def _is_marked(block: Sequence[Cells]) -> bool:
+    """Whether NHI marks a field: then the record is wrong, whatever else is printed of it."""
+    return any(cell[:1] == "*" for cells in block for cell in cells)
 
 
 def blocks_of(lines: Sequence[str]) -> Iterator[tuple[list[str], bool]]:

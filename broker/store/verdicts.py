@@ -280,11 +280,17 @@ class CheckedIndex:
 
     def __init__(self, reports: Iterable[CheckReport]) -> None:
         self._by_code: dict[str, list[CheckedRecord]] = {}
+        self._correct: set[int] = set()
+        """Those that a report of correct records prints, by identity."""
         self.of_all: list[CheckedRecord] = []
         """Faults of the file as a whole: the reports name no record at all."""
         nameless = []
-        for report in reports:
+        # Kept, so that an identity is nobody else's.
+        self._reports = tuple(reports)
+        for report in self._reports:
             for item in report.records:
+                if report.accepted:
+                    self._correct.add(id(item))
                 if any(item.values.get(tag) for tag in _NAMING):
                     self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
                 elif item.error_code:
@@ -296,7 +302,9 @@ class CheckedIndex:
         return [checked for checked in self._named(item) if checked.error_code]
 
     def is_accepted(self, item: UploadRecord) -> bool:
-        return any(not checked.error_code for checked in self._named(item))
+        return any(
+            not checked.error_code and id(checked) in self._correct for checked in self._named(item)
+        )
 
     def _named(self, item: UploadRecord) -> list[CheckedRecord]:
         # A bad order code is printed as it was sent, so it is found under its own text too.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.nhi.check_report import UnreadableCheckReport, open_verdict, read_check_report
+from adapters.nhi.report_records import UNREAD_CODE
 from adapters.nhi.verdict_archive import VerdictArchiveUnsafe
 from broker.sandbox.printing import PrintedLayout, PrintedRecord, print_report
 
@@ -98,13 +101,13 @@ def test_a_printed_report_is_read_back_identically(
 ) -> None:
     text = print_report("3501234567", "1151122", "1151122000017", printed, correct, layout)
     report = read_check_report(text.encode("cp950").decode("cp950"))
-    assert report.accepted is correct
+    # A field that is marked as wrong is never accepted, whatever else is printed.
+    codes = [record.error_code or (UNREAD_CODE if record.flagged else "") for record in printed]
+    assert report.accepted is (correct and not any(codes))
     assert [dict(record.values) for record in report.records] == [
         dict(record.values) for record in printed
     ]
-    assert [record.error_code for record in report.records] == [
-        record.error_code for record in printed
-    ]
+    assert [record.error_code for record in report.records] == codes
     assert [frozenset(record.flagged) for record in report.records] == [
         record.flagged for record in printed
     ]
@@ -141,3 +144,17 @@ def test_noise_is_read_or_refused_with_a_sentence(raw: bytes) -> None:
     except (UnreadableCheckReport, VerdictArchiveUnsafe) as refusal:
         refusals.append(refusal.remedy("zh"))
     assert all(refusals)
+
+
+@settings(max_examples=60, deadline=None)
+@given(records, layouts, st.from_regex(r"[0-9A-Z]{1,3}", fullmatch=True))
+def test_a_code_of_any_later_format_is_a_code(
+    printed: PrintedRecord, layout: PrintedLayout, code: str
+) -> None:
+    marked = replace(printed, flagged=printed.flagged | {"h7"}, error_code=code)
+    text = print_report("3501234567", "1151122", "1151122000017", [marked], False, layout)
+    unsaid = text.replace("檢核錯誤", "檢核報告")
+    for said in (text, unsaid):
+        report = read_check_report(said)
+        assert not report.accepted
+        assert all(record.error_code for record in report.records)

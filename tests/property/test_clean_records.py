@@ -15,7 +15,7 @@ from mapping.finding import Finding
 from mapping.record import Field, PlacedFields, UploadRecord
 from mapping.rules import RuleContext, check_record
 from mapping.rules.clean_records import ALONE, CleanRecords
-from mapping.rules.plan import plan_for
+from mapping.rules.plan import RecordPlan, plan_for
 from mapping.upload_xml import read_upload
 from tests.golden.build import CONTEXT, FOLDER, INPUTS, golden_file
 from tests.unit.test_mutation_table import TABLE, spelled
@@ -64,6 +64,16 @@ def made(record: UploadRecord) -> UploadRecord:
     return UploadRecord(dict(record.header), tuple(map(dict, record.rows)))
 
 
+class Unknowing(CleanRecords):
+    """Remembers nothing: every record takes the plain path."""
+
+    def knows(self, record: UploadRecord) -> bool:
+        return False
+
+    def learn(self, record: UploadRecord, plan: RecordPlan, with_results: bool) -> None:
+        return
+
+
 class Rules:
     """The rules of one context, once with what was seen before and once without."""
 
@@ -73,7 +83,7 @@ class Rules:
     def compare(self, record: UploadRecord, context: RuleContext) -> None:
         remembered = check_record(record, context)
         with self._patch.context() as patch:
-            patch.setattr("mapping.rules.record._clean_records", lambda _: None)
+            patch.setattr("mapping.rules.record._clean_records", lambda _: Unknowing(""))
             plain = check_record(record, context)
         assert remembered == plain
 

@@ -40,6 +40,12 @@ DIFFERENCES = {
         "",
         'HL7\'s null "" is a text of two quotation marks to hl7apy; to us the value is empty',
     ),
+    "leading zeros": Difference(
+        "NTE|00",
+        "0",
+        "00",
+        "hl7apy makes a number of a set id; we change no character",
+    ),
     "components beyond the type": Difference(
         "OBR|||||||^^^0",
         "^^0",
@@ -53,9 +59,9 @@ DIFFERENCES = {
 FIELDS = {
     "PID": {2: 4, 3: 4, 5: 4, 7: 1, 8: 1, 19: 1},
     "ORC": {1: 1, 2: 4, 3: 4, 9: 1, 12: 4},
-    "OBR": {1: 1, 2: 4, 3: 4, 4: 4, 7: 1, 14: 1, 15: 4, 16: 4, 22: 1, 25: 1},
-    "OBX": {1: 1, 3: 4, 4: 1, 6: 4, 8: 1, 11: 1, 14: 1, 17: 4},
-    "NTE": {1: 1, 3: 1},
+    "OBR": {2: 4, 3: 4, 4: 4, 7: 1, 14: 1, 15: 4, 16: 4, 22: 1, 25: 1},
+    "OBX": {3: 4, 4: 1, 6: 4, 8: 1, 11: 1, 14: 1, 17: 4},
+    "NTE": {3: 1},
 }
 HEADER = r"MSH|^~\&|LIS|LAB|BROKER|HOSP|20260321230233||ORU^R01^ORU_R01|C-1|P|2.5.1"
 STANDARD = Delimiters()
