@@ -41,7 +41,7 @@ from tests.acceptance.running_service import (
 )
 from tests.acceptance.synthetic_load import Load, Sent, Way
 
-KILLS = int(os.environ.get("LABBROKER_KILLS", "10"))
+KILLS = int(os.environ.get("LABBROKER_KILLS", "6"))
 MLLP_CONNECTIONS = 4
 RESULTS_A_CYCLE = 90
 REST_SECONDS = 120.0

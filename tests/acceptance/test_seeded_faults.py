@@ -12,7 +12,7 @@ import pytest
 from tests.seeded_faults.faults import ROOT, Fault, FaultDoesNotFit, is_caught, read_faults
 
 FAULTS = read_faults()
-TRIED = int(os.environ.get("LABBROKER_SEEDED_FAULTS", "6"))
+TRIED = int(os.environ.get("LABBROKER_SEEDED_FAULTS", "4"))
 
 
 def test_every_fault_still_fits_the_code() -> None:
