@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import PurePath
 from typing import BinaryIO
 
+from adapters.folder.formats.archive import archive_members
 from adapters.folder.formats.identify import identify, text_media
 from adapters.ports.intake import Media
 from broker.bootstrap.readers import READERS
@@ -63,7 +64,7 @@ class FileCheck:
     def add_findings(self, findings: Iterable[Finding]) -> None:
         for finding in findings:
             self.counts[finding.severity, finding.code, finding.field] += 1
-            if finding.code == NOT_RUN:
+            if finding.code == NOT_RUN and finding not in self.unchecked:
                 self.unchecked.append(finding)
             if self.limit is None or len(self.findings) < self.limit:
                 self.findings.append(finding)
@@ -131,6 +132,8 @@ def _fill(
         result.limit = limit
         check_upload(BytesIO(raw), media, context.today, result, context.lists, context.packages)
         return
+    if media is Media.ZIP and _check_uploads_inside(result, raw, context, limit):
+        return
     if strict and media is Media.HL7V2:
         # hl7apy takes a while to load and is needed for this alone.
         from adapters.hl7.conformance import conformance_findings
@@ -147,3 +150,26 @@ def _fill(
         result.add_findings(findings)
     if parsed.reports:
         result.add_findings(unchecked_codes(context.lists.context(context.today)))
+
+
+def _check_uploads_inside(
+    result: FileCheck, raw: bytes, context: PreviewContext, limit: int | None
+) -> bool:
+    """Upload files that share a ZIP, each checked as it stands; False where there are none."""
+    members = archive_members(raw, text_media(context.profile))
+    uploads = [member for member in members if member.media is Media.NHI_XML]
+    if not uploads:
+        return False
+    counts = (("uploads", str(len(uploads))), ("files", str(len(members))))
+    result.limit = limit
+    result.add_findings([Finding("nhi-zip-several", parameters=counts)])
+    for member in uploads:
+        check_upload(
+            BytesIO(member.raw),
+            member.media,
+            context.today,
+            result,
+            context.lists,
+            context.packages,
+        )
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tracemalloc
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,21 @@ def test_each_planted_error_is_found_at_its_record(
         *((code, tag, f"hdata[{index + 1}]") for index, (_, _, code, tag) in planted.items()),
         ("25", "h15", "hdata[8]"),
     }
+
+
+def test_each_upload_of_a_zip_of_several_is_checked_and_the_zip_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right, wrong = HEADER.format(h7="0001"), HEADER.format(h7="0001").replace("01</h6>", "ZZ</h6>")
+    file = tmp_path / "two.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, header in (("a.xml", right), ("b.xml", wrong)):
+            archive.writestr(name, of_other_maker(f"<hdata>{header}{ROW}</hdata>"))
+    code, (told,) = check(capsys, file, "--json")
+    assert (code, told["record_count"]) == (1, 2)
+    findings = {(finding["code"], finding["field"]) for finding in told["findings"]}
+    assert ("nhi-zip-several", "") in findings
+    assert ("21", "h6") in findings
 
 
 def test_a_monthly_file_is_checked_by_its_own_table() -> None:
