@@ -32,7 +32,7 @@ $(VENV)/.dev: $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(VENV)/.parts: $(VENV)/.runtime tests/system_parts.sh tests/node_clients/package-lock.json
+$(VENV)/.parts: $(VENV)/.runtime tests/system_parts.sh tests/node_clients/package.json
 	tests/system_parts.sh
 	@touch $@
 

@@ -7,32 +7,7 @@ from types import MappingProxyType
 
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.shape import REQUIRED, Key, Kind, Section
-
-CSV_COLUMNS = (
-    "national_id",
-    "birth_on",
-    "name",
-    "sex",
-    "clinic_code",
-    "placer_order_number",
-    "accession_number",
-    "order_code",
-    "item_code",
-    "item_name",
-    "value",
-    "unit",
-    "reference",
-    "low",
-    "high",
-    "flag",
-    "status",
-    "specimen",
-    "collected_at",
-    "received_at",
-    "reported_at",
-    "method",
-)
-"""Our names for the columns of a result file; the CSV reader of the folder door has the same."""
+from mapping.file_profile import RESULT_COLUMNS
 
 NO_ENTRIES: Mapping[str, object] = MappingProxyType({})
 
@@ -277,9 +252,9 @@ _SOURCE = Section(
                     Kind.LINKS,
                     NO_ENTRIES,
                     "Header texts that this source uses, by column: "
-                    + ", ".join(f"`{name}`" for name in CSV_COLUMNS)
+                    + ", ".join(f"`{name}`" for name in RESULT_COLUMNS)
                     + ".",
-                    choices=CSV_COLUMNS,
+                    choices=RESULT_COLUMNS,
                 ),
                 Key("encoding", Kind.TEXT, "utf-8", "Character set of the files."),
                 Key("delimiter", Kind.TEXT, ",", "One character between two cells."),

@@ -74,7 +74,7 @@ async def test_a_node_client_delivers_and_reads_its_answers(
     require(node, "node is not installed")
     require(
         (NODE_CLIENTS / "node_modules" / client).is_dir(),
-        f"{client} is not installed: run `npm ci` in tests/node_clients",
+        f"{client} is not installed: run tests/system_parts.sh",
     )
     intake, server = await open_door()
     file = tmp_path / "messages.json"

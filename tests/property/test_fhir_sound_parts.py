@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +17,6 @@ from adapters.fhir.structure import RESULT_TYPES, Examined, examine
 from mapping.errors import UnreadablePayload
 from tests.fhir.samples import Number, encode, observation, report
 
-CORPUS = Path(os.environ.get("LABBROKER_CORPUS", "") or "unset")
 STATUSES = structure._STATUSES
 
 
@@ -100,11 +97,10 @@ def test_any_change_of_a_known_result_is_judged_as_if_it_were_new(data: st.DataO
     assert with_parts(warm, changed) == cold(changed)
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="LABBROKER_CORPUS names no folder of test messages")
-def test_the_corpus_is_judged_alike_cold_and_warm() -> None:
+def test_the_corpus_is_judged_alike_cold_and_warm(corpus: Path) -> None:
     warm = SoundParts(STATUSES)
     seen = 0
-    for path in sorted((CORPUS / "fhir").rglob("*.json")):
+    for path in sorted((corpus / "fhir").rglob("*.json")):
         try:
             document = read_json(path.read_bytes())
         except UnreadablePayload:

@@ -13,13 +13,13 @@ from adapters.ports.credential import CredentialKind
 from broker.config import Settings, load_settings
 from broker.config.problems import InvalidSettings, SettingsUnreadable
 from broker.config.reference import settings_reference
-from broker.config.schema import CSV_COLUMNS
 from broker.config.secret import (
     Secret,
     SecretReference,
     SecretUnavailable,
     parse_secret_reference,
 )
+from mapping.file_profile import RESULT_COLUMNS
 from mapping.profile import CodeLink, Route
 
 ROOT = Path(__file__).parents[2]
@@ -283,4 +283,4 @@ def test_anything_but_a_reference_is_no_secret_reference(text: str) -> None:
 
 
 def test_the_columns_of_the_settings_are_those_of_the_csv_reader() -> None:
-    assert CSV_COLUMNS == COLUMNS
+    assert RESULT_COLUMNS == COLUMNS
