@@ -109,7 +109,8 @@ class Peer:
 
     async def is_silent(self, seconds: float = 0.15) -> bool:
         try:
-            data = await asyncio.wait_for(self.reader.read(1), seconds)
+            async with asyncio.timeout(seconds):
+                data = await self.reader.read(1)
         except TimeoutError:
             return not self._answers
         return data == b""

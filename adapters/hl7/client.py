@@ -72,7 +72,8 @@ class MllpClient(asyncio.Protocol):
         self._waiting.append((header.echo_id if header else "", answer))
         transport.write(block)
         try:
-            return await asyncio.wait_for(answer, self._timeout)
+            async with asyncio.timeout(self._timeout):
+                return await answer
         except TimeoutError:
             self._fail("no answer in time")
             raise NotAcknowledged(reason="no answer in time") from None
@@ -149,8 +150,8 @@ async def connect(
 ) -> MllpClient:
     """A connected client. Raises :class:`OSError` or :class:`TimeoutError`."""
     loop = asyncio.get_running_loop()
-    _, client = await asyncio.wait_for(
-        loop.create_connection(lambda: MllpClient(timeout_seconds), host, port, ssl=tls),
-        timeout_seconds,
-    )
+    async with asyncio.timeout(timeout_seconds):
+        _, client = await loop.create_connection(
+            lambda: MllpClient(timeout_seconds), host, port, ssl=tls
+        )
     return client

@@ -149,7 +149,8 @@ class MllpSender:
 
     async def _idle(self) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), self._pace.idle)
+            async with asyncio.timeout(self._pace.idle):
+                await self._wake.wait()
         except TimeoutError:
             await self._disconnect()
             await self._wake.wait()

@@ -90,7 +90,8 @@ class MllpServer:
         if self._connections:
             self._all_gone.clear()
             try:
-                await asyncio.wait_for(self._all_gone.wait(), self.limits.stop_seconds)
+                async with asyncio.timeout(self.limits.stop_seconds):
+                    await self._all_gone.wait()
             except TimeoutError:
                 for connection in tuple(self._connections):
                     connection.abort()

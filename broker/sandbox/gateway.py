@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import contextlib
 import hashlib
 import json
 import re
@@ -244,10 +245,9 @@ class Gateway:
         return self.settings.query_lag
 
     async def _hold(self, duration: timedelta) -> None:
-        try:
-            await asyncio.wait_for(self._closing.wait(), duration.total_seconds())
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(duration.total_seconds()):
+                await self._closing.wait()
 
     def _operator_only(self, request: web.Request) -> None:
         token = self.settings.operator_token

@@ -238,6 +238,22 @@ async def test_a_receiver_that_is_not_there_is_tried_until_it_is(receiver: Scrip
     assert port
 
 
+async def test_a_sender_that_finds_nobody_ends_whenever_it_is_told_to() -> None:
+    closed = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    nowhere = closed.sockets[0].getsockname()[1]
+    closed.close()
+    await closed.wait_closed()
+    for steps in range(60):
+        outbox = ListOutbox.of(numbered(1))
+        sender = MllpSender(outbox, Destination("127.0.0.1", nowhere), QUICK, Pauses())
+        running = asyncio.create_task(sender.run())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        running.cancel()
+        ended, _ = await asyncio.wait({running}, timeout=5)
+        assert ended, f"cancelled after {steps} turns of the loop, it goes on"
+
+
 async def test_a_delivery_that_could_not_be_noted_is_made_again_under_its_control_id(
     receiver: Script,
 ) -> None:

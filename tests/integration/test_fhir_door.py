@@ -287,7 +287,8 @@ async def test_a_peer_that_left_is_told_to_the_intake(client: Client) -> None:
     writer.transport.abort()
     await asyncio.sleep(0.1)
     client.intake.gate.set()
-    await asyncio.wait_for(client.intake.told.wait(), 5)
+    async with asyncio.timeout(5):
+        await client.intake.told.wait()
     assert client.intake.answers == [(1, False)]
 
 

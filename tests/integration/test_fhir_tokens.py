@@ -68,7 +68,8 @@ async def test_a_result_goes_from_its_sender_to_its_clinic_and_to_nobody_else(
 ) -> None:
     caplog.set_level("DEBUG")
     assert (await ask(broker, "lab", "", encode(full_bundle())))[0] == 200
-    await asyncio.wait_for(broker.pipeline.idle.wait(), 30)
+    async with asyncio.timeout(30):
+        await broker.pipeline.idle.wait()
     counts = {}
     for who in ("lab", "clinic", "stranger"):
         status, found = await ask(broker, who, "/DiagnosticReport?_include=DiagnosticReport:result")

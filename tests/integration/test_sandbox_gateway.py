@@ -274,7 +274,8 @@ async def _start(keys: Keys, data: Path, *more: str) -> tuple[asyncio.subprocess
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    line = await asyncio.wait_for(process.stdout.readline(), 30)
+    async with asyncio.timeout(30):
+        line = await process.stdout.readline()
     return process, str(json.loads(line)["gateway"])
 
 
@@ -301,7 +302,8 @@ async def test_the_program_keeps_its_ledger_over_a_kill(keys: Keys, tmp_path: Pa
             assert (await seen.json())["duplicates"] == 0
     finally:
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        async with asyncio.timeout(20):
+            assert await process.wait() == 0
 
 
 async def test_a_program_that_cannot_start_says_why(keys: Keys, tmp_path: Path) -> None:
@@ -315,7 +317,8 @@ async def test_a_program_that_cannot_start_says_why(keys: Keys, tmp_path: Path) 
         str(tmp_path / "nowhere.pem"),
         stderr=asyncio.subprocess.PIPE,
     )
-    _, said = await asyncio.wait_for(process.communicate(), 30)
+    async with asyncio.timeout(30):
+        _, said = await process.communicate()
     assert process.returncode == 2
     assert b"cannot start" in said
     assert b"nowhere.pem" in said

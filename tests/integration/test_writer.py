@@ -100,7 +100,8 @@ async def test_a_failing_commit_refuses_and_stops_the_writer(tmp_path: Path) -> 
     _failing_commit(engine, OSError(5, "Input/output error"))
     with pytest.raises(StorageUnavailable):
         await intake.receive(payload(b"lost?"))
-    await asyncio.wait_for(failed.wait(), 5)
+    async with asyncio.timeout(5):
+        await failed.wait()
     with pytest.raises(StorageUnavailable):
         await intake.receive(payload(b"after"))
     writer.close()
