@@ -120,7 +120,7 @@ def test_the_same_table_says_the_same_as_each_kind_of_file() -> None:
         (dbf(), Media.DBF),
         (csv_file(TABLE, "utf-8", "\t"), Media.CSV),
     ],
-    ids=str,
+    ids=["xlsx", "xls", "dbf", "csv"],
 )
 def test_each_kind_is_known_by_its_content_whatever_its_name(raw: bytes, media: Media) -> None:
     assert identify(raw, "x.txt", Media.FIXED_WIDTH) is media
