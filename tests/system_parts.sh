@@ -5,9 +5,13 @@ set -u
 cd "$(dirname "$0")/.."
 
 missing=""
-for part in soffice:libreoffice-calc cc:gcc cc:libc6-dev curl:curl npm:npm; do
+for part in soffice:libreoffice-calc cc:gcc cc:libc6-dev curl:curl npm:npm chromium:chromium; do
     command -v "${part%%:*}" > /dev/null || missing="$missing ${part#*:}"
 done
+# Chinese in screenshots.
+if command -v apt-get > /dev/null; then
+    fc-list 2> /dev/null | grep -q "Noto.*CJK" || missing="$missing fonts-noto-cjk"
+fi
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
         echo "installing$missing"
