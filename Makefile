@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Test processes; 0 runs the tests in one process.
+JOBS ?= auto
 
 .PHONY: demo test check bench mutants serve clean
 
@@ -9,7 +11,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/labbroker demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.parts
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

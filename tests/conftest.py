@@ -28,6 +28,30 @@ def require() -> Require:
     return check
 
 
+class Tell(Protocol):
+    def __call__(self, text: str) -> None: ...
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Tell:
+    """``tell(text)``: a table or figure for people, shown at the end of the run."""
+
+    def note(text: str) -> None:
+        request.node.user_properties.append(("told", text))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests told, from whichever process they ran in."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, text in report.user_properties:
+                if name == "told" and report.when == "call":
+                    terminalreporter.write_sep("-", report.nodeid)
+                    terminalreporter.write_line(str(text))
+
+
 @pytest.fixture(scope="session")
 def corpus(require: Require) -> Path:
     """The folder of other people's messages that ``LABBROKER_CORPUS`` names."""

@@ -16,6 +16,7 @@ from adapters.fhir.bundle import read_fhir_json, read_fhir_xml
 from adapters.fhir.errors import DoctypeRefused
 from mapping.errors import UnreadablePayload
 from mapping.parsed import ParsedPayload, Reader
+from tests.conftest import Tell
 from tests.fhir.samples import read_or_refuse
 
 CORPUS = Path(os.environ.get("LABBROKER_CORPUS", "") or "unset")
@@ -44,7 +45,7 @@ def fhir_files() -> list[Path]:
     )
 
 
-def test_every_fhir_file_is_read_or_refused() -> None:
+def test_every_fhir_file_is_read_or_refused(tell: Tell) -> None:
     files = fhir_files()
     tally: Counter[str] = Counter()
     for path in files:
@@ -59,7 +60,7 @@ def test_every_fhir_file_is_read_or_refused() -> None:
         tally["with a known patient"] += any(
             report.patient.national_id or report.patient.name for report in with_lines
         )
-    print(len(files), dict(tally.most_common()))  # noqa: T201 - shown with -s, for people
+    tell(f"{len(files)} {dict(tally.most_common())}")
     assert tally["with observations"] >= len(files) // 3
 
 

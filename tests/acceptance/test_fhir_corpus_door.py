@@ -1,6 +1,6 @@
 """Every FHIR file of the corpus goes through the door by HTTP into a real store, and out again.
 
-``LABBROKER_CORPUS`` names the folder. The tally is printed: run with ``-s`` or ``-rP``.
+``LABBROKER_CORPUS`` names the folder. The tally is shown at the end of the run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from tests.acceptance.test_fhir_corpus import fhir_files, pytestmark
+from tests.conftest import Tell
 from tests.fhir.stage import FhirStage, open_fhir_stage
 
 __all__ = ["pytestmark"]
@@ -30,7 +31,7 @@ async def door(tmp_path: Path) -> AsyncIterator[FhirStage]:
 
 
 async def test_every_file_is_taken_or_refused_with_a_reason_and_shown_as_sound_fhir(
-    door: FhirStage,
+    door: FhirStage, tell: Tell
 ) -> None:
     tally: Counter[str] = Counter()
     shown = 0
@@ -55,9 +56,8 @@ async def test_every_file_is_taken_or_refused_with_a_reason_and_shown_as_sound_f
             get_fhir_model_class("Observation").model_validate(resource)
             shown += 1
         url = next((it["url"] for it in found["link"] if it["relation"] == "next"), "")
-    for line, count in sorted(tally.items()):
-        print(f"{count:5}  {line}")  # noqa: T201 - the tally is for people
-    print(f"{shown:5}  Observations shown")  # noqa: T201
+    lines = [f"{count:5}  {line}" for line, count in sorted(tally.items())]
+    tell("\n".join((*lines, f"{shown:5}  Observations shown")))
     assert sum(tally.values()) == len(fhir_files())
     assert shown > 500
 

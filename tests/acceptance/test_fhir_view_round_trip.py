@@ -24,6 +24,7 @@ from mapping.errors import UnreadablePayload
 from mapping.moment import Moment
 from mapping.report import LabReport
 from tests.acceptance.test_fhir_corpus import CORPUS, fhir_files, pytestmark
+from tests.conftest import Tell
 from tests.fhir.samples import PROFILE, national_id
 
 __all__ = ["pytestmark"]
@@ -65,7 +66,7 @@ def at(moment: Moment | None) -> datetime | None:
     return moment.at if moment else None
 
 
-def test_what_is_shown_is_what_was_said() -> None:
+def test_what_is_shown_is_what_was_said(tell: Tell) -> None:
     tally: Counter[str] = Counter()
     both = ((Format.JSON, read_fhir_json), (Format.XML, read_fhir_xml))
     for number, report in enumerate(reports()):
@@ -94,6 +95,6 @@ def test_what_is_shown_is_what_was_said() -> None:
                 assert same.reference.raw == line.reference.raw
                 assert list(same.abnormal_flags) == [it for it in line.abnormal_flags if it.strip()]
                 tally["numbers" if numeric else "texts"] += 1
-    print(dict(tally))  # noqa: T201 - for people
+    tell(str(dict(tally)))
     assert tally["numbers"] > 500
     assert tally["texts"] > 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from adapters.hl7.oru import read_hl7
 from mapping.errors import UnreadablePayload
 from mapping.parsed import Content
 from mapping.profile import SourceProfile
+from tests.conftest import Tell
 
 CORPUS = os.environ.get("LABBROKER_CORPUS", "")
 
@@ -49,9 +49,7 @@ def outcome_of(file: Path) -> str:
     return parsed.content.value
 
 
-def test_every_file_is_read_or_refused_in_words(
-    files: list[Path], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_file_is_read_or_refused_in_words(files: list[Path], tell: Tell) -> None:
     root = Path(CORPUS) / "hl7v2"
     tally = Counter((file.relative_to(root).parts[0], outcome_of(file)) for file in files)
     assert sum(tally.values()) == len(files)
@@ -60,8 +58,7 @@ def test_every_file_is_read_or_refused_in_words(
         f"{source:28}{count:6}  {outcome}" for (source, outcome), count in sorted(tally.items())
     ]
     total = f"{'all':28}{len(files):6}  {reports} with reports"
-    with capsys.disabled():
-        sys.stdout.write("\n".join(("", f"{'source':28} files  outcome", *lines, total, "")))
+    tell("\n".join((f"{'source':28} files  outcome", *lines, total)))
     assert all(outcome for _, outcome in tally)
     assert reports > len(files) // 2
 
