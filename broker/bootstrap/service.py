@@ -60,6 +60,8 @@ from broker.web.control import (
     withdraw,
 )
 from broker.web.health import health_routes
+from broker.web.session import Access, install_access
+from broker.web.sign_in import sign_in_routes
 from mapping.errors import LabbrokerError
 from mapping.line_habits import LineHabits
 from mapping.rules import ImportedLists
@@ -312,6 +314,8 @@ class Broker:
         self._closing.push_async_callback(self._folders.stop)
         await self._folders.start()
         application = web.Application(client_max_size=settings.http.max_body_bytes)
+        install_access(application, Access(self.reader, self._writer.write, self.clock))
+        application.add_routes(sign_in_routes())
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
         application.add_subapp(
             "/fhir",

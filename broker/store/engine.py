@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from broker.store import access_tables  # noqa: F401 - its tables are made with the others
 from broker.store.fault_index import create_fault_index
 from broker.store.folder_lock import take_folder_lock
 from broker.store.schema import SCHEMA_VERSION, meta, metadata

@@ -1,0 +1,140 @@
+"""Finds out who asks before anything else of a request is read, and lets through who may.
+
+The FHIR door knows its own tokens; the health routes and static files are for anybody. Every other
+handler says whom it is for (:mod:`broker.web.identity`); one that does not is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from aiohttp import web
+from sqlalchemy import Connection, Engine
+
+from broker.store.sessions import Session, SessionLimits, Stage, find_session, touch_session
+from broker.web.csrf import carries_token, changes_something, is_from_elsewhere
+from broker.web.headers import add_headers
+from broker.web.identity import (
+    PERSON,
+    SESSION_TOKEN,
+    check_guard,
+    forbidden,
+    guard_of,
+    is_api,
+    refusal,
+)
+from broker.web.problem import problem
+
+SESSION = web.RequestKey("session", Session)
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+OPEN_FOLDERS = ("/fhir", "/static")
+
+
+class Writes(Protocol):
+    """``Writer.write``."""
+
+    def __call__(self, work: Callable[[Connection], Any], /) -> Awaitable[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the console and the API need of the service."""
+
+    reader: Engine
+    write: Writes
+    clock: Callable[[], datetime]
+    limits: SessionLimits = field(default_factory=SessionLimits)
+
+
+ACCESS = web.AppKey("access", Access)
+
+
+def install_access(application: web.Application, access: Access) -> None:
+    """Put the guard before all handlers of an application, and the headers on all answers."""
+    application[ACCESS] = access
+    application.middlewares.append(guard_requests)
+    application.on_response_prepare.append(add_headers)
+
+
+@web.middleware
+async def guard_requests(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Who asks → may they → does it come from our own page → the handler."""
+    if request.match_info.http_exception is not None or is_open(request.match_info.route):
+        return await handler(request)
+    guard = guard_of(request.match_info.handler)
+    if guard is None:
+        raise forbidden(request)
+    token = request.cookies.get(cookie_name(request), "")
+    session = await _session(request, token) if token else None
+    if session is not None:
+        request[SESSION] = session
+        request[SESSION_TOKEN] = token
+        if session.stage is Stage.FULL:
+            request[PERSON] = session.person
+    check_guard(request, guard)
+    if changes_something(request) and not await _is_our_own(request, session, token):
+        raise _not_our_own(request)
+    return await handler(request)
+
+
+def is_open(route: web.AbstractRoute) -> bool:
+    """Whether a route has a guard of its own, or needs none."""
+    path = route.resource.canonical if route.resource is not None else ""
+    return path in OPEN_PATHS or any(
+        path == folder or path.startswith(f"{folder}/") for folder in OPEN_FOLDERS
+    )
+
+
+def cookie_name(request: web.Request) -> str:
+    """``__Host-`` binds the cookie to this host and to TLS; browsers refuse it without TLS."""
+    return "__Host-labbroker" if request.secure else "labbroker"
+
+
+async def still_signed_in(request: web.Request) -> bool:
+    """For live views that stay open: whether the session has been ended meanwhile."""
+    token = request.get(SESSION_TOKEN)
+    if token is None:
+        return False
+    session = await _look(request.config_dict[ACCESS], token)
+    return session is not None and session.stage is Stage.FULL
+
+
+async def _session(request: web.Request, token: str) -> Session | None:
+    access = request.config_dict[ACCESS]
+    session = await _look(access, token)
+    now = access.clock()
+    if session is not None and session.is_stale(now):
+        await access.write(lambda c: touch_session(c, session.digest, now))
+    return session
+
+
+async def _look(access: Access, token: str) -> Session | None:
+    def look() -> Session | None:
+        with access.reader.connect() as connection:
+            return find_session(connection, token, access.clock(), access.limits)
+
+    return await asyncio.to_thread(look)
+
+
+async def _is_our_own(request: web.Request, session: Session | None, token: str) -> bool:
+    if is_from_elsewhere(request):
+        return False
+    return session is None or await carries_token(request, token)
+
+
+def _not_our_own(request: web.Request) -> web.HTTPException:
+    if is_api(request):
+        return refusal(
+            web.HTTPForbidden,
+            problem(403, "csrf", "The request does not carry the token of this session."),
+        )
+    return web.HTTPForbidden(
+        text="頁面已過期，請重新載入後再試。\nThis page is too old: load it again, then retry.\n"
+    )
