@@ -21,7 +21,7 @@ from broker.check_reports import CheckReports
 from broker.drafting import Draft, Drafting
 from broker.finding_json import findings_to_json
 from broker.logs import log_event
-from broker.reading_room import ReadingRoom, Refusal
+from broker.reading_room import ReadingRoom, Refusal, TooComplex
 from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
 from broker.store.line_habits import store_habits
@@ -69,6 +69,8 @@ class _Work:
     content: str = ""
     error_code: str = ""
     error_text: str = ""
+    error_texts: str = ""
+    """The same by language, as :class:`broker.reading_room.Refusal` has it."""
     findings: tuple[Finding, ...] = ()
     drafts: tuple[Draft, ...] = ()
     indexed: tuple[IndexedReport, ...] = ()
@@ -204,7 +206,7 @@ class Pipeline:
     async def _give_up(self, work: _Work, error: Exception) -> _Work:
         """What came of a receipt cannot be stored: quarantine it, so that the next goes on."""
         log_event(_log, "pipeline.fault", receipt_id=work.receipt_id, error=error)
-        given_up = _quarantine(work.receipt_id, "internal", type(error).__name__)
+        given_up = _quarantine(work.receipt_id, _fault(error))
         await self._writer.write(self._store(given_up))
         return given_up
 
@@ -234,7 +236,7 @@ class Pipeline:
             ):
                 outcome = await self._room.read(Media(row.media), row.raw, profile)
                 if isinstance(outcome, Refusal):
-                    return _quarantine(row.id, outcome.code, outcome.text)
+                    return _quarantine(row.id, outcome)
                 parsed = outcome
                 if deaths:
                     self._suspects.resume(row.id)
@@ -242,12 +244,12 @@ class Pipeline:
                 parsed = reader(row.raw, profile)
             return self._draft(connection, row, profile, parsed)
         except LabbrokerError as error:
-            return _quarantine(row.id, error.code, str(error))
-        except (RecursionError, MemoryError) as error:
-            return _quarantine(row.id, "too-complex", type(error).__name__)
+            return _quarantine(row.id, Refusal.of(error))
+        except (RecursionError, MemoryError):
+            return _quarantine(row.id, Refusal.of(TooComplex()))
         except Exception as error:  # noqa: BLE001 - a poison result must never block the next
             log_event(_log, "pipeline.fault", receipt_id=row.id, error=error)
-            return _quarantine(row.id, "internal", type(error).__name__)
+            return _quarantine(row.id, _fault(error))
 
     @staticmethod
     async def _read_check_report(desk: CheckReports, row: AnyRow) -> _Work:
@@ -328,6 +330,7 @@ class Pipeline:
                 content=work.content,
                 error_code=work.error_code,
                 error_text=work.error_text,
+                error_texts=work.error_texts,
                 findings=json.loads(findings_to_json(work.findings)),
             )
 
@@ -376,5 +379,15 @@ class UnknownMedia(LabbrokerError):
     )
 
 
-def _quarantine(receipt_id: int, code: str, text: str) -> _Work:
-    return _Work(receipt_id, ReceiptState.QUARANTINED, error_code=code, error_text=text)
+def _fault(error: Exception) -> Refusal:
+    return replace(Refusal.of(LabbrokerError()), text=type(error).__name__)
+
+
+def _quarantine(receipt_id: int, why: Refusal) -> _Work:
+    return _Work(
+        receipt_id,
+        ReceiptState.QUARANTINED,
+        error_code=why.code,
+        error_text=why.text,
+        error_texts=why.texts,
+    )

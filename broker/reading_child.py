@@ -10,11 +10,12 @@ import os
 import pickle
 import struct
 import sys
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from adapters.ports.intake import Media
 from broker.bootstrap.readers import READERS
-from broker.reading_room import MEMORY_BYTES, Refusal
+from broker.reading_room import MEMORY_BYTES, Refusal, TooComplex
 from mapping.errors import LabbrokerError
 
 _LENGTH = struct.Struct(">Q")
@@ -37,11 +38,11 @@ def _read(media: Media, raw: bytes, profile: Any) -> Any:
     try:
         return READERS[media](raw, profile)
     except LabbrokerError as error:
-        return Refusal(error.code, str(error))
-    except (RecursionError, MemoryError) as error:
-        return Refusal("too-complex", type(error).__name__)
+        return Refusal.of(error)
+    except (RecursionError, MemoryError):
+        return Refusal.of(TooComplex())
     except Exception as error:  # noqa: BLE001 - the parent tells it as a fault of the reader
-        return Refusal("internal", type(error).__name__)
+        return replace(Refusal.of(LabbrokerError()), text=type(error).__name__)
 
 
 def _receive(source: BinaryIO) -> bytes | None:

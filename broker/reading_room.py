@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copyreg
+import json
 import pickle
 import struct
 import sys
@@ -17,6 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from adapters.ports.intake import Media
+from mapping.errors import LabbrokerError, Language
 from mapping.parsed import ParsedPayload
 from mapping.profile import CodeMap, SourceProfile
 
@@ -24,14 +26,46 @@ MEMORY_BYTES = 4 * 1024**3
 LIMIT_SECONDS = 120.0
 _COMMAND = (sys.executable, "-m", "broker.reading_child")
 _LENGTH = struct.Struct(">Q")
+_LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class TooComplex(LabbrokerError):
+    code = "too-complex"
+    en = (
+        "The payload is nested too deeply, or takes more memory than reading may use.",
+        "Let the sender split it; report the fault if it is an ordinary result.",
+    )
+    zh = ("內容層次過深或過大，超出讀取上限。", "請送件端分批傳送；若為一般結果，請回報此問題。")
+
+
+class ReaderTooSlow(LabbrokerError):
+    code = "reader-too-slow"
+    en = ("Reading took more than {seconds} seconds.", "Let the sender split the file.")
+    zh = ("讀取超過 {seconds} 秒。", "請送件端分割檔案後重送。")
+
+
+class ReaderEnded(LabbrokerError):
+    code = "reader-ended"
+    en = ("Reading it ended the reader.", "Ask the sender for another copy; report the fault.")
+    zh = ("讀取此內容時程式異常結束。", "請送件端重新產生檔案，並回報此問題。")
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is nothing to draft from. ``code`` and ``text`` as of an error."""
+    """Why there is nothing to draft from. ``code`` and ``text`` as of an error; ``texts`` is JSON:
+    sentence and remedy by language."""
 
     code: str
     text: str
+    texts: str = ""
+
+    @staticmethod
+    def of(error: LabbrokerError) -> Refusal:
+        """What ``error`` says."""
+        texts = {
+            language: [error.sentence(language), error.remedy(language)] for language in _LANGUAGES
+        }
+        return Refusal(error.code, str(error), json.dumps(texts, ensure_ascii=False))
 
 
 class ReadingRoom:
@@ -56,10 +90,10 @@ class ReadingRoom:
             except TimeoutError:
                 await self.close()
                 seconds = f"{self._limit_seconds:.0f}"
-                return Refusal("reader-too-slow", f"Reading took more than {seconds} seconds.")
+                return Refusal.of(ReaderTooSlow(seconds=seconds))
             except (OSError, EOFError, asyncio.IncompleteReadError):
                 await self.close()
-                return Refusal("reader-ended", "Reading it ended the reader.")
+                return Refusal.of(ReaderEnded())
             except asyncio.CancelledError:
                 await self.close()
                 raise

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ _OPEN = (
 )
 _RESERVE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
 _NAME_BYTES = 200
+_DIGEST_LETTERS = 12
 _KINDS = {stat.S_IFLNK: "symbolic link", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 _NOTE_LANGUAGES: tuple[Language, ...] = ("zh", "en")
 _NOTE_ENDING = ".reason.txt"
@@ -113,7 +115,7 @@ def move_done(file: WholeFile, done: Path) -> MovedFile | None:
     None: other bytes stood under the name by now (the sender wrote again); they are back, to be
     read as the new file that they are. Call :func:`sync_folders` afterwards.
     """
-    target = _reserve(done, f"{file.sha256[:12]}-", file.path.name)
+    target = _reserve(done, f"{file.sha256[:_DIGEST_LETTERS]}-", file.path.name)
     _rename(file.path, target)
     sighting = Sighting.of(target.lstat())
     if sighting == file.sighting or _holds(target, sighting, file):
@@ -125,7 +127,7 @@ def move_done(file: WholeFile, done: Path) -> MovedFile | None:
 def move_marker(file: WholeFile, marker: Path, done: Path) -> None:
     """Move the ``name.done`` of a taken file beside it, so that it vouches for no later file."""
     if marker.exists():
-        _rename(marker, _reserve(done, f"{file.sha256[:12]}-", marker.name))
+        _rename(marker, _reserve(done, f"{file.sha256[:_DIGEST_LETTERS]}-", marker.name))
 
 
 def move_refused(path: Path, refused: Path, error: LabbrokerError) -> Path:
@@ -144,14 +146,49 @@ def move_refused(path: Path, refused: Path, error: LabbrokerError) -> Path:
 def write_note(target: Path, error: LabbrokerError) -> None:
     """Say in both languages, beside a file, why it lies there."""
     note = _reserve(target.parent, "", target.name + _NOTE_ENDING)
-    # Read by people in Windows' own editor, which wants the mark and these line ends.
-    note.write_text(_note(error), encoding="utf-8-sig", newline="\r\n")
+    _write_for_people(note, _note(error))
 
 
-def is_taken(sha256: str, done: Path) -> bool:
-    """Whether a file of these bytes lies in the folder of taken ones."""
-    with os.scandir(done) as entries:
-        return any(entry.name.startswith(f"{sha256[:12]}-") for entry in entries)
+def lay_aside(path: Path, folder: Path, errors: Sequence[LabbrokerError]) -> Path:
+    """Move a taken file into ``folder`` with a note of ``errors`` beside it; where it lies then.
+
+    The note is there first: no file lies in that folder without its reason, whatever breaks off.
+    """
+    target = folder / path.name
+    if os.path.lexists(target):
+        target = _reserve(folder, "", path.name)
+    if errors:
+        note_reasons(target, errors)
+    os.replace(path, target)
+    return target
+
+
+def note_reasons(target: Path, errors: Sequence[LabbrokerError]) -> None:
+    """Write, or write anew, the one note beside a file that was laid aside."""
+    note = target.with_name(target.name + _NOTE_ENDING)
+    _write_for_people(note, "\n".join(map(_note, errors)))
+
+
+def make_own_folder(folder: Path) -> None:
+    """Make a folder of ours where there is none. Raises OSError, also for a link that stands in
+    its place: files never leave by it."""
+    folder.mkdir(exist_ok=True)
+    if folder.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+
+def is_taken(sha256: str, *folders: Path) -> bool:
+    """Whether a file of these bytes lies in one of the folders of taken ones."""
+    return any(names_of_digest(sha256, folder) for folder in folders)
+
+
+def names_of_digest(sha256: str, folder: Path) -> list[str]:
+    """The names under which taken files of these bytes, and their markers, lie in ``folder``."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(name for name in names if name.startswith(f"{sha256[:_DIGEST_LETTERS]}-"))
 
 
 def move_back(target: Path, path: Path) -> None:
@@ -182,6 +219,11 @@ def _holds(target: Path, sighting: Sighting, file: WholeFile) -> bool:
         and sighting.size == file.sighting.size
         and hashlib.sha256(target.read_bytes()).hexdigest() == file.sha256
     )
+
+
+def _write_for_people(note: Path, text: str) -> None:
+    # Read in Windows' own editor, which wants the mark and these line ends.
+    note.write_text(text, encoding="utf-8-sig", newline="\r\n")
 
 
 def _note(error: LabbrokerError) -> str:

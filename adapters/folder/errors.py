@@ -110,3 +110,38 @@ class DuplicateFile(LabbrokerError):
         "相同內容先前已收下（收件 {receipt_id}），未重複收件。",
         "無須處理；若為更正報告，請送件端於檔案中載明更正內容。",
     )
+
+
+class FileUnread(LabbrokerError):
+    """The note beside a file that was taken and could not be read afterwards. ``code``, ``en`` and
+    ``zh`` of the parameters are what the reader said."""
+
+    code = "file-unread"
+    en = (
+        "It was taken as receipt {receipt_id}, but cannot be read [{reason_code}]: {reason}",
+        "{remedy} Its bytes are kept: when the cause is gone, `labbroker replay {receipt_id}` "
+        "reads them again, and this file may be deleted.",
+    )
+    zh = (
+        "已收件（收件 {receipt_id}），但內容無法讀取 [{reason_code}]：{reason_zh}",
+        "{remedy_zh}原始內容已保存；原因排除後可執行 `labbroker replay {receipt_id}` 重新讀取，"
+        "此檔案即可刪除。",
+    )
+
+
+class MemberUnread(FileUnread):
+    """The same of one file of a ZIP."""
+
+    code = "file-of-zip-unread"
+    en = (
+        "File {number} of this ZIP was taken as receipt {receipt_id}, but cannot be read "
+        "[{reason_code}]: {reason}",
+        "{remedy} The other files were taken. Its bytes are kept: when the cause is gone, "
+        "`labbroker replay {receipt_id}` reads them again.",
+    )
+    zh = (
+        "此 ZIP 的第 {number} 個檔案已收件（收件 {receipt_id}），但內容無法讀取 [{reason_code}]："
+        "{reason_zh}",
+        "{remedy_zh}其餘檔案已收下；原始內容已保存，原因排除後可執行 "
+        "`labbroker replay {receipt_id}` 重新讀取。",
+    )

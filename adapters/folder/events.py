@@ -18,6 +18,8 @@ class EventCode(StrEnum):
     DUPLICATE = "duplicate"
     """The very same bytes were stored before; the file is moved all the same."""
     REFUSED = "refused"
+    UNREAD = "unread"
+    """A taken file could not be read; it lies with its reason in the folder of failed ones now."""
     FAULT = "fault"
     """A folder or a file cannot be handled now; it is tried again."""
     RECOVERED = "recovered"

@@ -28,7 +28,12 @@ class Presence:
         """Each entry of the folder but our own sub-folders. Raises FolderGone."""
         self._ensure()
         folder = self._folder
-        ours = {folder.done_name, folder.refused_name, folder.duplicate_name}
+        ours = {
+            folder.done_name,
+            folder.refused_name,
+            folder.duplicate_name,
+            folder.failed_name,
+        }
         entries: dict[str, Sighting] = {}
         try:
             names = os.listdir(self._folder.path)

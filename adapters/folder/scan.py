@@ -11,11 +11,13 @@ from typing import TypeVar
 from adapters.folder.claim import WholeFile, move_refused, name_label
 from adapters.folder.errors import FileBusy, FolderGone
 from adapters.folder.events import EventCode, FolderEvent, Report
+from adapters.folder.laying_aside import LaidAside, LayingAside
 from adapters.folder.presence import Presence, os_reason
 from adapters.folder.survey import BackOff, Ready, Surveyor
 from adapters.folder.taking import ReadFile, Taking, batches
 from adapters.folder.watched_folder import WatchedFolder
 from adapters.ports.intake import Accepted, Door, Intake, Payload, StorageUnavailable
+from adapters.ports.unread import UnreadFiles
 from mapping.errors import LabbrokerError
 
 _T = TypeVar("_T")
@@ -28,6 +30,7 @@ class ScanSummary:
     taken: int = 0
     duplicates: int = 0
     refused: int = 0
+    unread: int = 0
     waiting: int = 0
     faults: int = 0
     next_seconds: float = 0.0
@@ -38,7 +41,12 @@ class FolderScan:
     this folder's own, so that a share that hangs stops no other folder."""
 
     def __init__(
-        self, folder: WatchedFolder, intake: Intake, report: Report, clock: Callable[[], float]
+        self,
+        folder: WatchedFolder,
+        intake: Intake,
+        report: Report,
+        clock: Callable[[], float],
+        unread: UnreadFiles,
     ) -> None:
         self.folder = folder
         self.fault: LabbrokerError | None = None
@@ -49,6 +57,8 @@ class FolderScan:
         self._clock = clock
         self._surveyor = Surveyor(folder)
         self._taking = Taking(folder, clock)
+        self._unread = unread
+        self._aside = LayingAside(folder)
         self._storage = BackOff()
         self._one_at_a_time = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="folder")
@@ -81,11 +91,31 @@ class FolderScan:
             for name, refusal in survey.refused:
                 await self._refuse(name, refusal, summary)
             await self._take_all(survey.ready, summary)
+            await self._lay_aside(summary)
             now = self._clock()
             summary.next_seconds = self._surveyor.next_seconds(now)
             if self._storage.until > now:
                 summary.next_seconds = min(summary.next_seconds, self._storage.until - now)
             return summary
+
+    async def _lay_aside(self, summary: ScanSummary) -> None:
+        """Files that could not be read after they were taken."""
+        try:
+            moved = await self.call(self._lay_aside_now)
+        except OSError as fault:
+            reason = os_reason(fault)
+            error = FileBusy(source_id=self.folder.source_id, action="moved", reason=reason)
+            summary.faults += 1
+            self._tell(EventCode.FAULT, error=error)
+            return
+        for each in moved:
+            summary.unread += 1
+            self._tell(EventCode.UNREAD, each.path.name, each.error, each.receipt_id)
+
+    def _lay_aside_now(self) -> list[LaidAside]:
+        moved = self._aside.lay_aside(self._unread.unread_of(self.folder.source_id))
+        self._taking.follow({each.path: each.target for each in moved})
+        return moved
 
     async def _take_all(self, ready: list[Ready], summary: ScanSummary) -> None:
         if self._storage.until > self._clock():
@@ -170,6 +200,7 @@ class FolderScan:
                 raise outcome
         taken = [each for each in accepted if isinstance(each, Accepted)]
         new = [each for each in taken if not each.duplicate]
+        self._aside.look_again(each.receipt_id for each in taken)
         for each in taken[1:]:
             self._intake.acknowledged(each.receipt_id, True)
         return Accepted(taken[0].receipt_id, duplicate=not new)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from adapters.folder.claim import (
     MovedFile,
     WholeFile,
     is_taken,
+    make_own_folder,
     move_back,
     move_done,
     move_marker,
@@ -90,6 +90,12 @@ class Taking:
         self._moved.extend(kept)
         return returned
 
+    def follow(self, moves: Mapping[Path, Path]) -> None:
+        """Taken files lie elsewhere now: a late writer writes to them there."""
+        for index, (moved, until) in enumerate(self._moved):
+            if moved.target in moves:
+                self._moved[index] = (replace(moved, target=moves[moved.target]), until)
+
     def _read(self, ready: Ready) -> ReadFile:
         try:
             file = read_whole(
@@ -118,11 +124,9 @@ class Taking:
         folder = self._folder.done
         try:
             # Stored before a crash and not moved since, it is the first of its bytes all the same.
-            if accepted.duplicate and is_taken(file.sha256, folder):
+            if accepted.duplicate and is_taken(file.sha256, folder, self._folder.failed):
                 folder = self._folder.duplicate
-                folder.mkdir(exist_ok=True)
-                if folder.is_symlink():
-                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+                make_own_folder(folder)
             moved = move_done(file, folder)
             if moved is None:
                 return None

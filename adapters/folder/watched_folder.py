@@ -32,6 +32,7 @@ class WatchedFolder:
     done_name: str = "done"
     refused_name: str = "refused"
     duplicate_name: str = "duplicate"
+    failed_name: str = "failed"
 
     @property
     def done(self) -> Path:
@@ -48,3 +49,9 @@ class WatchedFolder:
         """Where files go whose very bytes are in ``done`` already, each with a note; it is made
         with the first of them."""
         return self.path / self.duplicate_name
+
+    @property
+    def failed(self) -> Path:
+        """Where taken files go that could not be read afterwards, each with a note; it is made
+        with the first of them."""
+        return self.path / self.failed_name

@@ -14,6 +14,7 @@ from adapters.folder.scan import FolderScan, ScanSummary
 from adapters.folder.wakeup import Wakeup
 from adapters.folder.watched_folder import WatchedFolder
 from adapters.ports.intake import Intake
+from adapters.ports.unread import AllReadable, UnreadFiles
 from mapping.errors import LabbrokerError
 
 # A writer wakes us with every block it writes: look at most this often.
@@ -24,6 +25,7 @@ class FolderDoor:
     """Watches ``folders`` and hands whole files to ``intake``.
 
     ``report`` hears of everything that was taken, refused or stopped (on the event loop's thread).
+    ``unread`` tells which taken files turned out to be unreadable: they leave ``done``.
     Raises FolderConflict where two folders overlap.
     """
 
@@ -34,6 +36,7 @@ class FolderDoor:
         *,
         report: Report = log_event,
         clock: Callable[[], float] = time.monotonic,
+        unread: UnreadFiles | None = None,
     ) -> None:
         for index, one in enumerate(folders):
             for other in folders[:index]:
@@ -43,6 +46,7 @@ class FolderDoor:
         self._folders = tuple(folders)
         self._report = report
         self._clock = clock
+        self._unread = unread or AllReadable()
         self._scans: tuple[FolderScan, ...] = ()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -74,6 +78,7 @@ class FolderDoor:
             total.taken += summary.taken
             total.duplicates += summary.duplicates
             total.refused += summary.refused
+            total.unread += summary.unread
             total.waiting += summary.waiting
             total.faults += summary.faults
             total.next_seconds = min(
@@ -84,7 +89,7 @@ class FolderDoor:
     def _open(self) -> None:
         if not self._scans:
             self._scans = tuple(
-                FolderScan(folder, self._intake, self._report, self._clock)
+                FolderScan(folder, self._intake, self._report, self._clock, self._unread)
                 for folder in self._folders
             )
 

@@ -48,6 +48,7 @@ from broker.store.line_habits import load_habits
 from broker.store.overview import has_open_receipts
 from broker.store.packages import next_package_at, ready_overview, recover_packages
 from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
+from broker.store.unread_files import StoredUnreadFiles
 from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
@@ -310,6 +311,7 @@ class Broker:
                 for folder in settings.folders
             ],
             report=log_folder_event,
+            unread=StoredUnreadFiles(self.reader),
         )
         self._closing.push_async_callback(self._folders.stop)
         await self._folders.start()

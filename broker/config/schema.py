@@ -76,7 +76,7 @@ _HTTP = Section(
 _FOLDER = Section(
     "folder",
     "A watched folder. Files that were taken move to `done/` in it, those that come once more to "
-    "`duplicate/`, refused ones to `refused/`.",
+    "`duplicate/`, refused ones to `refused/`, those that turn out to be unreadable to `failed/`.",
     (
         Key("path", Kind.PATH, REQUIRED, "The folder."),
         Key("source", Kind.TEXT, REQUIRED, "The `id` of the source whose files these are."),

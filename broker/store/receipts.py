@@ -175,6 +175,7 @@ def finish_receipt(
     content: str = "",
     error_code: str = "",
     error_text: str = "",
+    error_texts: str = "",
     findings: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Move a receipt to ``parsed`` or ``quarantined`` with what a person needs to know."""
@@ -189,6 +190,7 @@ def finish_receipt(
             content=content,
             error_code=error_code,
             error_text=error_text,
+            error_texts=error_texts,
             findings=json.dumps(list(findings), ensure_ascii=False),
         )
     )

@@ -73,6 +73,8 @@ receipt = Table(
     Column("acknowledgement", String, nullable=False),
     Column("error_code", String, nullable=False, server_default=""),
     Column("error_text", String, nullable=False, server_default=""),
+    # What happened and what to do, by language, as JSON; for people who read it elsewhere.
+    Column("error_texts", Text, nullable=False, server_default=""),
     Column("content", String, nullable=False, server_default=""),
     Column("repeats", Integer, nullable=False, server_default="0"),
     Column("findings", Text, nullable=False, server_default="[]"),
@@ -166,6 +168,10 @@ record = Table(
     Column("corrects_id", ForeignKey("record.id")),
     # The visits that a person could mean, where no rule could decide.
     Column("candidates", Text, nullable=False, server_default=""),
+    # Whom a result speaks of that found no visit, besides its national id: by these a visit that
+    # comes later finds it. Empty where it found one.
+    Column("birth_on", Date),
+    Column("placer_order_number", String, nullable=False, server_default=""),
     # When a later word said the very same; "" where none did.
     Column("said_again_at", String, nullable=False, server_default=""),
     # For a word that takes results back: what it takes back and when it was said.
@@ -185,6 +191,17 @@ Index(
     record.c.clinic_code,
     record.c.national_id,
     sqlite_where=text("state = 'held'"),
+)
+Index(
+    "record_held_birth",
+    record.c.clinic_code,
+    record.c.birth_on,
+    sqlite_where=text("state = 'held' AND birth_on IS NOT NULL"),
+)
+Index(
+    "record_held_number",
+    record.c.placer_order_number,
+    sqlite_where=text("state = 'held' AND placer_order_number != ''"),
 )
 Index("record_state", record.c.state, record.c.held_reason)
 Index(
@@ -337,6 +354,18 @@ code_decision = Table(
     Column("decided_at", Instant, nullable=False),
     Column("reason", String, nullable=False, server_default=""),
     Index("code_decision_local", "source_id", "local_code"),
+)
+
+# Codes of a clinic's order messages that nobody knows yet: a result's stand in its record, but of
+# an order that could not be read there is none.
+waiting_code = Table(
+    "waiting_code",
+    metadata,
+    Column("receipt_id", ForeignKey("receipt.id"), primary_key=True),
+    Column("place", String, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("name", String, nullable=False),
 )
 
 # Where each report that came in is found again, for whoever may read it.

@@ -1,0 +1,48 @@
+"""Which taken files turned out to be unreadable, for the door that has them in its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters.ports.intake import Door
+from adapters.ports.unread import UnreadFile
+from broker.store.receipts import IS_QUARANTINED
+from broker.store.rows import AnyRow
+from broker.store.schema import receipt
+
+
+class StoredUnreadFiles:
+    """Implements :class:`adapters.ports.unread.UnreadFiles` on the store."""
+
+    def __init__(self, reader: Engine) -> None:
+        self._reader = reader
+
+    def unread_of(self, source_id: str) -> Sequence[UnreadFile]:
+        query = select(
+            receipt.c.id,
+            receipt.c.sha256,
+            receipt.c.name,
+            receipt.c.error_code,
+            receipt.c.error_text,
+            receipt.c.error_texts,
+        ).where(
+            IS_QUARANTINED,
+            receipt.c.source_id == source_id,
+            receipt.c.door == Door.FOLDER.value,
+        )
+        try:
+            with self._reader.connect() as connection:
+                return [_unread_file(row) for row in connection.execute(query.order_by("id"))]
+        except SQLAlchemyError:
+            # The files stay where they are until the store answers again.
+            return ()
+
+
+def _unread_file(row: AnyRow) -> UnreadFile:
+    texts = json.loads(row.error_texts) if row.error_texts else {}
+    en, zh = ((*texts.get(language, ()), "", "")[:2] for language in ("en", "zh"))
+    return UnreadFile(row.id, row.sha256.hex(), row.name, row.error_code, en, zh)
