@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, and_, delete, exists, insert, select, text
 
 from broker.states import HeldReason, RecordState
+from broker.store.rate_orders import write_rate_orders
 from broker.store.rows import AnyRow
 from broker.store.schema import record, visit, visit_order
 from broker.store.visit_json import visit_from_text
@@ -22,7 +23,8 @@ _MOST = 50
 
 def write_orders(connection: Connection, visit_id: int, item: Visit, *, new: bool) -> None:
     """Note the orders of a visit that the official list (SPEC114 table 3) wants reports of, and
-    those that have a placer order number."""
+    those that have a placer order number; and what the rates count of it."""
+    write_rate_orders(connection, visit_id, item, new=new)
     if not new:
         connection.execute(delete(visit_order).where(visit_order.c.visit_id == visit_id))
     listed = order_codes()
