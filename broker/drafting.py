@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 
 from broker.deadline import clock_start, due_at
 from broker.states import HeldReason
@@ -62,6 +62,9 @@ class Draft:
     """When the laboratory said it, as in r10; ``""`` if it did not say."""
     room: int = 1
     """How many results the visit's orders of this code leave room for."""
+    birth_on: date | None = None
+    placer_order_number: str = ""
+    """By these, besides the national id, a visit that comes later may be the one."""
     candidates: str = ""
     """The visits that a person could mean, as :func:`broker.visit_desk.candidates_text`."""
     other_candidates: Callable[[], str] | None = None
@@ -165,6 +168,8 @@ class Drafting:
             clock_started_at=received_at,
             due_at=due_at(received_at),
             cancelled=cancelled,
+            birth_on=report.patient.birth_on,
+            placer_order_number=report.placer_order_number.strip(),
             withdrawal=_withdrawal(report, order),
             corrected=_is_correction(report, order),
             reported=_reported(report),

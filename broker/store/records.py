@@ -145,6 +145,7 @@ def _store_draft(
             if row.body or row.held_reason == HeldReason.WAITING_FINAL.value:
                 move_records(connection, [row.id], RecordState.SUPERSEDED)
                 draft = _keep_clock(draft, row)
+    seeks = state is RecordState.HELD and draft.held_reason is HeldReason.UNMATCHED
     values = {
         "receipt_id": receipt_id,
         "slot": draft.slot,
@@ -165,6 +166,8 @@ def _store_draft(
         "confirmed_at": confirmed_at,
         "correction_key": correction_digest(draft.record) if draft.record else "",
         "was_accepted": frozen,
+        "birth_on": draft.birth_on if seeks else None,
+        "placer_order_number": draft.placer_order_number if seeks else "",
         "candidates": draft.candidates,
         "withdrawal": draft.withdrawal,
         "findings": findings_to_json(draft.findings),

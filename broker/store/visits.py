@@ -8,7 +8,17 @@ from datetime import timedelta
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from broker.states import HeldReason, ReceiptState
 from broker.store.hindrances import apply_hindrances
@@ -42,10 +52,10 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
             if replace(merged, place=before.place) == before:
                 continue
             _replace(connection, known.id, merged)
-        requeued += _requeue_held(connection, merged.institution_code, merged.national_id)
+        requeued += _requeue_for(connection, merged)
     for visit_id, numbered in numbered_visits(connection, visits, find_visits):
         _replace(connection, visit_id, numbered)
-        requeued += _requeue_held(connection, numbered.institution_code, numbered.national_id)
+        requeued += _requeue_for(connection, numbered)
     return requeued
 
 
@@ -209,6 +219,34 @@ def requeue_held(connection: Connection, clinic_code: str, national_id: str) -> 
     return _requeue_held(connection, clinic_code, national_id)
 
 
+def _requeue_for(connection: Connection, item: Visit) -> int:
+    """Results that a visit which is new, or told anew, concerns: of its person, and those that
+    found no visit and share its birth date or an order's number, whose national id may be wrong."""
+    return _requeue_held(connection, item.institution_code, item.national_id) + _requeue_near(
+        connection, item
+    )
+
+
+def _requeue_near(connection: Connection, item: Visit) -> int:
+    here = (text("record.state = 'held'"), record.c.clinic_code == item.institution_code)
+    same_birth = select(record.c.receipt_id).where(
+        *here, text("record.birth_on IS NOT NULL"), record.c.birth_on == item.birth_on
+    )
+    ways = [same_birth]
+    numbers = {order.placer_order_number.strip() for order in item.orders} - {""}
+    if numbers:
+        ways.append(
+            select(record.c.receipt_id).where(
+                *here,
+                # As the index says it, else it is not used.
+                text("record.placer_order_number != ''"),
+                record.c.placer_order_number.in_(sorted(numbers)),
+            )
+        )
+    waiting = {row.receipt_id for way in ways for row in connection.execute(way)}
+    return _read_again(connection, sorted(waiting)) if waiting else 0
+
+
 def _requeue_held(
     connection: Connection,
     clinic_code: str,
@@ -228,9 +266,13 @@ def _requeue_held(
     )
     if which is not None:
         waiting = waiting.where(which)
+    return _read_again(connection, waiting)
+
+
+def _read_again(connection: Connection, receipt_ids: Select[tuple[int]] | list[int]) -> int:
     return connection.execute(
         update(receipt)
-        .where(receipt.c.id.in_(waiting), receipt.c.state == ReceiptState.PARSED.value)
+        .where(receipt.c.id.in_(receipt_ids), receipt.c.state == ReceiptState.PARSED.value)
         .values(state=ReceiptState.STORED.value)
     ).rowcount
 
