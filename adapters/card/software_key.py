@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from adapters.ports.card_certificate import REHEARSAL_MARK
 from adapters.ports.credential import CredentialKind
 from mapping.errors import LabbrokerError
 
@@ -23,7 +24,6 @@ CERTIFICATE_FILE = "certificate.pem"
 AUTHORITY_KEY_FILE = "authority-key.pem"
 AUTHORITY_FILE = "authority.pem"
 
-_MARK = "REHEARSAL ONLY - NOT ISSUED BY NHI"
 _LIFETIME = dt.timedelta(days=365)
 _PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -222,7 +222,7 @@ def _name(common_name: str, serial_number: str = "") -> x509.Name:
     parts = [
         x509.NameAttribute(NameOID.COUNTRY_NAME, "TW"),
         x509.NameAttribute(NameOID.ORGANIZATION_NAME, "labbroker rehearsal"),
-        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, _MARK),
+        x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, REHEARSAL_MARK),
         x509.NameAttribute(NameOID.COMMON_NAME, common_name),
     ]
     if serial_number:
