@@ -9,6 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from adapters.ports.credential import CredentialKind
+from broker.config.access_section import access_settings
 from broker.config.channels import (
     PORTAL_SOURCE,
     channel_contradictions,
@@ -70,6 +71,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
         eii_channel=eii_channel(channels["eii"], data_dir),
         portal_channel=portal_channel(channels["portal"], data_dir),
+        access=access_settings(root.sections["access"]),
     )
 
 

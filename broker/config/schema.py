@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from broker.config.access_section import ACCESS
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.shape import REQUIRED, Key, Kind, Section
 from mapping.file_profile import RESULT_COLUMNS
@@ -427,6 +428,7 @@ SETTINGS = Section(
     (
         _MLLP,
         _HTTP,
+        ACCESS,
         _FOLDER,
         _SOURCE,
         _AGREEMENT,

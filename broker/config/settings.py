@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from adapters.ports.credential import CredentialKind
+from broker.config.access_section import AccessSettings
 from broker.config.secret import SecretReference
 from broker.opening_hours import ALWAYS, OpeningHours, without
 from mapping.errors import Language
@@ -173,6 +174,7 @@ class Settings:
     """The closures, as hours; :data:`ALWAYS` where none are named."""
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
 
     @property
     def hours(self) -> Mapping[str, OpeningHours]:

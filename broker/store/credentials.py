@@ -1,0 +1,114 @@
+"""What a person signs in with: password, one-time code, second factor, recovery codes."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from broker.access.codes import digest_of_code
+from broker.store.access_tables import person, recovery_code
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    person_id: int
+    login: str
+    password_hash: str = field(repr=False)
+    one_time_digest: bytes | None = field(repr=False)
+    totp_secret: str = field(repr=False)
+    """Base32; "" where there is none, not in force while ``second_factor`` is false."""
+    second_factor: bool
+    totp_step: int
+
+    def is_one_time_code(self, typed: str) -> bool:
+        """Whether ``typed`` is the code for the first sign-in."""
+        known = self.one_time_digest
+        return known is not None and hmac.compare_digest(known, digest_of_code(typed))
+
+
+def credentials_of(connection: Connection, login: str, now: datetime) -> Credentials | None:
+    """Of someone who may sign in; a one-time code that has run out is not there."""
+    row = connection.execute(
+        select(person).where(person.c.login == login, person.c.disabled_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        return None
+    holds = row.one_time_until is not None and now < row.one_time_until
+    return Credentials(
+        row.id,
+        row.login,
+        row.password_hash,
+        row.one_time_digest if holds else None,
+        row.totp_secret,
+        row.totp_since is not None,
+        row.totp_step,
+    )
+
+
+def keep_password(connection: Connection, person_id: int, password_hash: str) -> None:
+    """The new password; the one-time code has done its duty."""
+    connection.execute(
+        update(person)
+        .where(person.c.id == person_id)
+        .values(password_hash=password_hash, one_time_digest=None, one_time_until=None)
+    )
+
+
+def propose_second_factor(connection: Connection, person_id: int, secret: str) -> str:
+    """Keep a secret that is not in force yet; the one that was proposed before stays."""
+    row = connection.execute(
+        select(person.c.totp_secret).where(person.c.id == person_id, person.c.totp_since.is_(None))
+    ).one()
+    if row.totp_secret:
+        return str(row.totp_secret)
+    connection.execute(update(person).where(person.c.id == person_id).values(totp_secret=secret))
+    return secret
+
+
+def begin_second_factor(
+    connection: Connection, person_id: int, step: int, codes: Sequence[str], now: datetime
+) -> None:
+    """The proposed secret is in force; ``codes`` are shown once and kept as digests."""
+    connection.execute(
+        update(person).where(person.c.id == person_id).values(totp_since=now, totp_step=step)
+    )
+    connection.execute(delete(recovery_code).where(recovery_code.c.person_id == person_id))
+    connection.execute(
+        insert(recovery_code),
+        [{"person_id": person_id, "digest": digest_of_code(code)} for code in codes],
+    )
+
+
+def end_second_factor(connection: Connection, person_id: int) -> None:
+    """For a new telephone: the next secret is set up from the beginning."""
+    connection.execute(
+        update(person)
+        .where(person.c.id == person_id)
+        .values(totp_secret="", totp_since=None, totp_step=0)
+    )
+    connection.execute(delete(recovery_code).where(recovery_code.c.person_id == person_id))
+
+
+def take_step(connection: Connection, person_id: int, step: int) -> bool:
+    """Use up a time step. False where it, or a later one, was used already."""
+    taken = connection.execute(
+        update(person)
+        .where(person.c.id == person_id, person.c.totp_step < step)
+        .values(totp_step=step)
+    )
+    return taken.rowcount == 1
+
+
+def take_recovery_code(connection: Connection, person_id: int, typed: str) -> bool:
+    """Use up a recovery code. False where it is none, or was used already."""
+    taken = connection.execute(
+        delete(recovery_code).where(
+            recovery_code.c.person_id == person_id,
+            recovery_code.c.digest == digest_of_code(typed),
+        )
+    )
+    return taken.rowcount == 1
