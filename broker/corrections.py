@@ -84,13 +84,18 @@ class FieldNotSettable(LabbrokerError):
 @dataclass(frozen=True, slots=True)
 class FixRequest:
     """What a person asks for. Exactly one of ``accept``, ``again`` and ``settings`` is given;
-    ``by`` is who."""
+    ``by`` is who; ``institutions`` are those whose records may be changed, None all."""
 
     group_id: str
     by: str
     accept: bool = False
     again: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
+    institutions: Sequence[str] | None = None
+
+    @property
+    def reach(self) -> frozenset[str] | None:
+        return None if self.institutions is None else frozenset(self.institutions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,7 @@ def plan_fix(
     """What the request means for the group as it is now. Raises :class:`NoSuchGroup`,
     :class:`NothingProposed`, :class:`ProposalNeedsPerson`, :class:`FieldNotSettable`."""
     today = now.astimezone(TAIPEI).date()
-    cause = find_cause(connection, profiles, today, request.group_id)
+    cause = find_cause(connection, profiles, today, request.group_id, request.reach)
     if cause is None:
         raise NoSuchGroup(group=request.group_id)
     if request.settings:

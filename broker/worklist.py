@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
-from broker.store.fault_index import waiting_faults
 from broker.store.open_work import ranges_sent, records_in_order, source_of, visits_of_card_event
+from broker.store.reach_faults import faults_in_reach
 from broker.store.rows import AnyRow
 from mapping.causes import Cause, Fault, group_id_of, group_of
 from mapping.finding import Finding, Severity
@@ -33,12 +33,15 @@ class OpenGroup:
     record_ids: tuple[int, ...]
 
 
-def open_groups(connection: Connection) -> tuple[OpenGroup, ...]:
+def open_groups(
+    connection: Connection, institutions: frozenset[str] | None = None
+) -> tuple[OpenGroup, ...]:
     """All groups, the most urgent first, then the most frequent. Reads no record that names its
-    errors itself: a hundred thousand take less than a second."""
+    errors itself: a hundred thousand take less than a second. ``institutions`` are those whose
+    records are seen, None all."""
     groups: dict[str, _Waiting] = {}
     known: dict[tuple[str, ...], _Waiting] = {}
-    for fault in waiting_faults(connection):
+    for fault in faults_in_reach(connection, institutions):
         record_id, due_at, code, tag, lab_code, subject, value = fault
         said = fault[2:]
         waiting = known.get(said)
@@ -84,10 +87,16 @@ def open_causes(
 
 
 def find_cause(
-    connection: Connection, profiles: Mapping[str, SourceProfile], today: date, group_id: str
+    connection: Connection,
+    profiles: Mapping[str, SourceProfile],
+    today: date,
+    group_id: str,
+    institutions: frozenset[str] | None = None,
 ) -> Cause | None:
-    """One group whole; None where none of that name waits."""
-    groups = [each for each in open_groups(connection) if each.group_id == group_id]
+    """One group, as far as ``institutions`` see it (None: whole); None where none of that name
+    waits."""
+    waiting = open_groups(connection, institutions)
+    groups = [each for each in waiting if each.group_id == group_id]
     return next(iter(open_causes(connection, profiles, today, groups)), None)
 
 

@@ -23,6 +23,7 @@ from adapters.hl7.server import MllpServer
 from adapters.ports.intake import Media
 from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
+from broker.bootstrap.console_desk import console_desk
 from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
@@ -52,9 +53,11 @@ from broker.store.unread_files import StoredUnreadFiles
 from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
+from broker.web.console.routes import install_console
 from broker.web.control import (
     LOOPBACK,
     ControlAddress,
+    Order,
     announce,
     control_routes,
     new_token,
@@ -319,6 +322,19 @@ class Broker:
         install_access(application, Access(self.reader, self._writer.write, self.clock))
         application.add_routes(sign_in_routes())
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
+        orders = self._orders()
+        install_console(
+            application,
+            console_desk(
+                settings,
+                self._writer,
+                self.reader,
+                self.clock,
+                self.profiles,
+                orders,
+                self.replay,
+            ),
+        )
         application.add_subapp(
             "/fhir",
             fhir_application(
@@ -345,17 +361,21 @@ class Broker:
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
             )
-        await self._open_control()
+        await self._open_control(orders)
 
-    async def _open_control(self) -> None:
-        """The control door: on this machine alone, whatever the HTTP door listens on and whether
-        or not it is open or speaks TLS."""
-        settings = self.settings
-        orders = {
+    def _orders(self) -> Mapping[str, Order]:
+        """What a person may ask for, at the control door and on the pages: one object for both,
+        since some orders wait for each other."""
+        return {
             **self._hand_work().orders(),
             **list_orders(self._writer, self.clock),
             **self._hand_uploads().orders(),
         }
+
+    async def _open_control(self, orders: Mapping[str, Order]) -> None:
+        """The control door: on this machine alone, whatever the HTTP door listens on and whether
+        or not it is open or speaks TLS."""
+        settings = self.settings
         token = new_token()
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         application.add_routes(control_routes(token, self.replay, orders))

@@ -1,0 +1,28 @@
+"""The desk of the console: the parts of the service that its pages work with."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from broker.bootstrap.readers import READERS
+from broker.config.settings import Settings
+from broker.store.writer import Writer
+from broker.web.console.desk import Desk
+from broker.web.control import Order
+from mapping.profile import SourceProfile
+
+
+def console_desk(
+    settings: Settings,
+    writer: Writer,
+    reader: Engine,
+    clock: Callable[[], datetime],
+    profiles: Mapping[str, SourceProfile],
+    orders: Mapping[str, Order],
+    replay: Callable[[int], Awaitable[bool]],
+) -> Desk:
+    """``orders`` are those of the control door: what a page changes is changed by the same code."""
+    return Desk(settings, reader, writer.write, clock, profiles, READERS, orders, replay)

@@ -1,0 +1,74 @@
+"""Which page stands where, and the files that pages are made with."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+
+from aiohttp import web
+
+from broker.store.person_language import set_language
+from broker.web.console.desk import DESK, Desk
+from broker.web.console.record_list import show_records
+from broker.web.console.today import show_today
+from broker.web.identity import for_anybody, person_of, signed_in
+
+_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def install_console(application: web.Application, desk: Desk) -> None:
+    """Add the pages to an application that has its access guard already."""
+    application[DESK] = desk
+    application.add_routes(console_routes())
+
+
+def console_routes() -> list[web.RouteDef]:
+    """All routes of the console but for signing in."""
+    return [
+        web.get("/static/console/{name}", send_static),
+        web.post("/language", change_language),
+        web.get("/", show_today),
+        web.get("/records", show_records),
+    ]
+
+
+@for_anybody
+async def send_static(request: web.Request) -> web.Response:
+    """A style sheet, script or picture of ours; a browser asks again only whether it changed."""
+    found = _static_files().get(request.match_info["name"])
+    if found is None:
+        raise web.HTTPNotFound
+    body, tag, kind = found
+    headers = {"ETag": f'"{tag}"', "Cache-Control": "public, max-age=300"}
+    if request.headers.get("If-None-Match") == f'"{tag}"':
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+
+@cache
+def _static_files() -> dict[str, tuple[bytes, str, str]]:
+    folder = resources.files("broker.web.console") / "static"
+    found = {}
+    for entry in folder.iterdir():
+        kind = _TYPES.get(entry.name.rpartition(".")[2])
+        if kind is not None:
+            body = entry.read_bytes()
+            found[entry.name] = (body, hashlib.sha256(body).hexdigest()[:16], kind)
+    return found
+
+
+@signed_in
+async def change_language(request: web.Request) -> web.Response:
+    """Remember the language, and go back to where the person was."""
+    form = await request.post()
+    language = "en" if form.get("language") == "en" else "zh"
+    person_id = person_of(request).person_id
+    await request.app[DESK].write(lambda c: set_language(c, person_id, language))
+    raise web.HTTPSeeOther(local_path(str(form.get("back", "/"))))
+
+
+def local_path(path: str) -> str:
+    """``path`` where it is one of this site, else the first page."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else "/"

@@ -1,0 +1,45 @@
+"""Today: what is due, at risk and missed, how the last day went, which alarms are open."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from broker.access.person import Person
+from broker.access.roles import Permission
+from broker.store.due_work import day_flow, due_counts, most_urgent, recent_alarms
+from broker.web.console.desk import DESK, Desk
+from broker.web.console.flow_chart import HEIGHT, WIDTH, flow_chart
+from broker.web.console.looks import urgency
+from broker.web.console.rendering import render
+from broker.web.identity import person_of, requires
+
+_SHOWN = 12
+_ALARMS = 8
+_ALARMS_SINCE = timedelta(hours=24)
+
+
+@requires(Permission.SEE_WORK)
+async def show_today(request: web.Request) -> web.Response:
+    """The page; with ``?part`` only what changes, for the page that is open."""
+    desk, person = request.app[DESK], person_of(request)
+    values = await desk.read(lambda connection: _look(connection, desk, person))
+    template = "today_part.html" if "part" in request.query else "today.html"
+    return render(request, template, "today", **values)
+
+
+def _look(connection: Connection, desk: Desk, person: Person) -> dict[str, Any]:
+    now, reach = desk.clock(), person.reach
+    counts = due_counts(connection, reach, now, desk.warn)
+    urgent = most_urgent(connection, reach, _SHOWN)
+    return {
+        "counts": counts,
+        "urgent": [(row, urgency(row.due_at, now, desk.warn)) for row in urgent],
+        "alarms": recent_alarms(connection, reach, now - _ALARMS_SINCE, _ALARMS),
+        "chart": flow_chart(day_flow(connection, reach, now)),
+        "chart_size": (WIDTH, HEIGHT),
+        "warn_hours": desk.settings.schedule.warn_before_hours,
+    }
