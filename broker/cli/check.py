@@ -15,6 +15,7 @@ from broker.bootstrap.lists import required_lists
 from broker.bootstrap.readers import READERS
 from broker.cli.check_json import check_as_json, finding_as_json, summary_as_json
 from broker.cli.check_text import check_as_text
+from broker.cli.decided_codes import add_data_option, with_decided_codes
 from broker.cli.file_check import check_file
 from broker.cli.local_file import open_file, read_file
 from broker.cli.record_preview import PreviewContext
@@ -57,6 +58,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--visits", type=Path, help="IC-card upload file with the visits")
     parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
+    add_data_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,9 +97,10 @@ def _context(arguments: argparse.Namespace) -> PreviewContext:
     profile, agreements = SourceProfile(source_id="check"), tuple[Agreement, ...]()
     visits: tuple[Visit, ...] = ()
     lists = NO_LISTS
-    if arguments.config is not None:
+    if arguments.config is not None or arguments.data is not None:
         settings = load_settings(arguments.config, os.environ)
         profile, agreements = source_profile(settings, arguments.source), settings.agreements
+        profile = with_decided_codes(profile, settings, arguments.data)
         lists = required_lists(settings.lists).lists
     if arguments.visits is not None:
         raw = read_file(str(arguments.visits))

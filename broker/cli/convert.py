@@ -1,5 +1,5 @@
 """``labbroker convert FILE… --visits FILE… --config FILE --out DIR``: packages from a
-laboratory's own files, with no service, no store and no credential. Nothing is sent."""
+laboratory's own files, with no service and no credential. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from adapters.ports.intake import Media
 from broker.bootstrap.lists import required_lists
 from broker.bootstrap.readers import READERS
 from broker.cli.convert_report import ConversionReport, report_as_json, report_as_text
+from broker.cli.decided_codes import add_data_option, with_decided_codes
 from broker.cli.local_file import read_file
 from broker.cli.source_choice import source_profile
 from broker.config import Settings, load_settings
@@ -63,6 +64,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
+    add_data_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -71,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 all packed, 1 some held, 2 a file could not be read (the others are packed)."""
     settings = load_settings(arguments.config, os.environ)
     profile = source_profile(settings, arguments.source, needed=True)
+    profile = with_decided_codes(profile, settings, arguments.data)
     now = datetime.now(UTC)
     lists = required_lists(settings.lists).lists
     unchecked = unchecked_codes(lists.context(now.astimezone(TAIPEI).date()))
