@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cryptography.x509.oid import NameOID
 
+from broker.demo.virtual_reader import VirtualReader
+from mapping.errors import LabbrokerError
 from tests.card.soft_token import (
     CLINIC,
     ELLIPTIC,
@@ -36,3 +40,23 @@ def card(made_token: CountingToken) -> Iterator[CountingToken]:
     made_token.clear()
     yield made_token
     made_token.clear()
+
+
+@pytest.fixture(scope="session")
+def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """PC/SC's library asks once in a process where its daemon listens."""
+    folder = tmp_path_factory.mktemp("pcsc")
+    os.environ["PCSCLITE_CSOCK_NAME"] = str(folder / "pcscd.comm")
+    return folder
+
+
+@pytest.fixture
+def virtual_reader(reader_folder: Path, require: Require) -> Iterator[VirtualReader]:
+    try:
+        reader = VirtualReader(reader_folder)
+        reader.start()
+    except LabbrokerError as error:
+        require(False, f"{error.sentence()} {error.remedy()}")
+        raise
+    yield reader
+    reader.stop()
