@@ -17,6 +17,7 @@ from itertools import zip_longest
 from typing import BinaryIO, cast
 
 from mapping.editions.edition import Edition, edition_on
+from mapping.finding import Finding
 from mapping.package_name import PackageName, package_stem, parse_stem
 from mapping.record import Field, Fields, UploadRecord
 from mapping.upload_errors import (
@@ -78,8 +79,10 @@ def read_package(
     *,
     largest_file: int = LARGEST_FILE,
     on_encoding: Callable[[str], None] | None = None,
+    on_fault: Callable[[Finding], None] | None = None,
 ) -> tuple[str, Iterator[UploadRecord]]:
-    """The stem of the XML and its records, one at a time.
+    """The stem of the XML and its records, one at a time, as
+    :func:`~mapping.upload_xml.read_upload` gives them.
 
     One entry, no encryption, plausible size and ratio, no data outside the entry; everything else
     is an :class:`~mapping.errors.UnreadablePayload` before anything is inflated. The records may
@@ -92,7 +95,8 @@ def read_package(
     if match is None:
         raise UnexpectedEntries(count=len(entries))
     _check_entry(entries[0], package.start_dir, largest_file)
-    return match.group(1), _inflated(package, entries[0], largest_file, on_encoding)
+    records = _inflated(package, entries[0], largest_file, on_encoding, on_fault)
+    return match.group(1), records
 
 
 def verify_package(stream: BinaryIO, records: Iterable[UploadRecord], stem: str) -> int:
@@ -133,10 +137,14 @@ def _inflated(
     entry: zipfile.ZipInfo,
     largest_file: int,
     on_encoding: Callable[[str], None] | None,
+    on_fault: Callable[[Finding], None] | None,
 ) -> Iterator[UploadRecord]:
     with _damage_named(), package, package.open(entry) as file:
         yield from read_upload(
-            cast(BinaryIO, file), largest_file=largest_file, on_encoding=on_encoding
+            cast(BinaryIO, file),
+            largest_file=largest_file,
+            on_encoding=on_encoding,
+            on_fault=on_fault,
         )
 
 

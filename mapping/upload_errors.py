@@ -6,7 +6,7 @@ needs to know no more; the code tells them apart. No text here holds a value of 
 
 from __future__ import annotations
 
-from mapping.errors import LabbrokerError, UnreadablePayload
+from mapping.errors import LabbrokerError, Language, UnreadablePayload
 
 _ASK_EN = "Ask the sender for a corrected copy."
 _ASK_ZH = "請送件端更正後重送。"
@@ -50,6 +50,27 @@ class MalformedXml(UnreadablePayload):
     zh = ("XML 格式不正確（第 {line} 行第 {column} 欄）。", _ASK_ZH)
 
 
+class UploadCutOff(MalformedXml):
+    code = "upload-cut-off"
+    en = (
+        "The file ends too early: behind {records} whole record(s), at line {line}, </patient> is "
+        "missing.",
+        "Copy or export the file again; its end is missing.",
+    )
+    zh = (
+        "檔案不完整：{records} 筆完整紀錄之後（第 {line} 行起）缺少結尾 </patient>。",
+        "請重新複製或匯出檔案；檔案結尾遺失。",
+    )
+
+
+_EXPECTED_ZH = {
+    "elements": "欄位元素",
+    "one text in each field": "每個欄位內只有文字",
+    "each field once": "每個欄位一次",
+}
+_PLACES_ZH = {"/": "開頭", "the end": "結尾"}
+
+
 class UnexpectedStructure(UnreadablePayload):
     code = "upload-structure"
     en = (
@@ -60,6 +81,17 @@ class UnexpectedStructure(UnreadablePayload):
         "XML 不是每日上傳檔：{place} 應為 {expected}。",
         "結構為 <patient> 內每筆醫令一個 <hdata>，其內每筆結果一個 <rdata>。",
     )
+
+    def sentence(self, language: Language = "en") -> str:
+        if language != "zh":
+            return super().sentence(language)
+        expected, place = str(self.parameters["expected"]), str(self.parameters["place"])
+        if place.startswith("before "):
+            place = f"{place.removeprefix('before ')} 之前"
+        return self.zh[0].format(
+            expected=_EXPECTED_ZH.get(expected, expected).replace(" in ", " 於 "),
+            place=_PLACES_ZH.get(place, place),
+        )
 
 
 class UploadTooLarge(UnreadablePayload):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -13,22 +14,30 @@ from mapping.upload_errors import (
     UndecodableText,
     UploadTooLarge,
 )
+from mapping.upload_faults import MARK, Undecoded
 
 _CHUNK = 1 << 15
 _DECLARATION = re.compile(rb"<\?xml\s[^>]*?\?>")
 _ENCODING = re.compile(rb"""encoding\s*=\s*["']([^"']*)["']""")
 _DOCTYPE = "<!DOCTYPE"
+_MOST_UNDECODED = 10_000
+_LEAD = 0x81
 _BIG5_NAMES = frozenset(("big5", "big-5", "cp950", "ms950", "windows-950", "x-windows-950"))
 _UTF8_NAMES = frozenset(("utf-8", "utf8"))
 
 
 def decoded_text(
-    stream: BinaryIO, largest: int, on_encoding: Callable[[str], None] | None = None
+    stream: BinaryIO,
+    largest: int,
+    on_encoding: Callable[[str], None] | None = None,
+    undecoded: deque[Undecoded] | None = None,
 ) -> Iterator[str]:
     """The text after the XML declaration, in pieces of some ten thousand characters.
 
     ``on_encoding`` is told ``Big5`` or ``UTF-8`` before the first piece. CRLF is given as LF, as
-    an XML reader has to see it (XML 1.0, 2.11). No DOCTYPE gets through. Raises
+    an XML reader has to see it (XML 1.0, 2.11). No DOCTYPE gets through. Where ``undecoded`` is
+    given it takes what has no meaning in the encoding, and a ``MARK`` stands in its place; else,
+    and after ten thousand of them, that is an error. Raises
     :class:`UnacceptedEncoding`, :class:`UndecodableText`, :class:`ForbiddenDoctype` and, over
     ``largest`` bytes, :class:`UploadTooLarge`.
     """
@@ -38,7 +47,7 @@ def decoded_text(
     if on_encoding is not None:
         on_encoding(name)
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    offset, tail, held_return = start, "", b""
+    offset, tail, held_return, count = start, "", b"", 0
     chunk = chunk[start:]
     while True:
         final = not chunk
@@ -53,8 +62,12 @@ def decoded_text(
             text = decoder.decode(lines, final)
         except UnicodeDecodeError:
             place = offset - (len(whole) - len(chunk)) - len(begun)
-            at = place + _undecodable(encoding, begun + whole, final)
-            raise UndecodableText(encoding=name, offset=at) from None
+            piece = begun + (whole[:-1] if held_return else whole)
+            text, found = _marked(decoder, encoding, piece, final, name)
+            count += len(found)
+            if undecoded is None or count > _MOST_UNDECODED:
+                raise UndecodableText(encoding=name, offset=place + found[0].offset) from None
+            undecoded.extend(each._replace(offset=place + each.offset) for each in found)
         offset += len(chunk)
         # The sign is rare: looking for it alone spares the file a second pass.
         if ("!" in tail or "!" in text or tail[-1:] == "<") and _DOCTYPE in (tail + text).upper():
@@ -67,13 +80,34 @@ def decoded_text(
         chunk = stream.read(_CHUNK)
 
 
-def _undecodable(encoding: str, piece: bytes, final: bool) -> int:
-    """Where in ``piece``, with its line ends as they were, the first byte without meaning is."""
-    try:
-        codecs.getincrementaldecoder(encoding)("strict").decode(piece, final)
-    except UnicodeDecodeError as error:
-        return error.start
-    return len(piece)
+def _marked(
+    decoder: codecs.IncrementalDecoder, encoding: str, piece: bytes, final: bool, name: str
+) -> tuple[str, list[Undecoded]]:
+    """``piece`` with a ``MARK`` for each character without meaning, and where in it these are.
+
+    In Big5 two bytes that could be a character are one: so users define their own (造字).
+    """
+    texts, found, start = [], [], 0
+    while True:
+        decoder.reset()
+        try:
+            texts.append(decoder.decode(piece[start:], final))
+        except UnicodeDecodeError as error:
+            at = start + error.start
+            length = 1
+            if encoding == "cp950" and piece[at] >= _LEAD and _is_trail(piece[at + 1 : at + 2]):
+                length = 2
+            texts += (piece[start:at].decode(encoding), MARK)
+            start = at + length
+            found.append(Undecoded(at, piece[at:start], name))
+            if len(found) > _MOST_UNDECODED:
+                return "", found
+        else:
+            return "".join(texts).replace("\r\n", "\n"), found
+
+
+def _is_trail(byte: bytes) -> bool:
+    return b"\x40" <= byte <= b"\x7e" or b"\xa1" <= byte <= b"\xfe"
 
 
 def _encoding(head: bytes) -> tuple[str, int]:

@@ -12,6 +12,7 @@ takes what is plainly written by patterns (:mod:`mapping.upload_shapes`) and all
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
@@ -19,8 +20,11 @@ from typing import BinaryIO
 
 from mapping.big5 import encode
 from mapping.editions.edition import Edition
+from mapping.finding import Finding
 from mapping.record import Fields, UploadRecord
-from mapping.upload_errors import UnwritableRecord, UploadTooLarge
+from mapping.upload_blocks import BlockReader
+from mapping.upload_errors import UndecodableText, UnwritableRecord, UploadTooLarge
+from mapping.upload_faults import Undecoded
 from mapping.upload_shapes import RECORD_END, RecordShapes
 from mapping.upload_text import decoded_text
 from mapping.upload_tree import Start, read_tree
@@ -31,8 +35,7 @@ _HEAD = b'<?xml version="1.0" encoding="Big5"?>\r\n<patient>\r\n'
 _FOOT = b"</patient>\r\n"
 ENVELOPE_BYTES = len(_HEAD) + len(_FOOT)
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f]")
-_OPENING = re.compile(r"[ \t\n]*<patient>")
-_CLOSING = re.compile(r"[ \t\n]*</patient>[ \t\n]*")
+_OPENING = re.compile(r"(?:[ \t\n]|<!--(?:[^-]|-[^-])*-->)*<patient[ \t\n]*>")
 
 
 def write_upload(records: Iterable[UploadRecord], out: BinaryIO, edition: Edition) -> int:
@@ -63,6 +66,7 @@ def read_upload(
     largest_file: int = LARGEST_FILE,
     largest_record: int = LARGEST_RECORD,
     on_encoding: Callable[[str], None] | None = None,
+    on_fault: Callable[[Finding], None] | None = None,
 ) -> Iterator[UploadRecord]:
     """The records of a file, one at a time; fields say ``hdata[n]`` as their origin.
 
@@ -70,37 +74,44 @@ def read_upload(
     Reads Big5 (as CP950) and UTF-8, by byte order mark, declaration, or, without either, UTF-8
     where the beginning is UTF-8 and else CP950. Accepts empty elements and elements that the
     edition does not know (the old r6): the checks name those. ``on_encoding`` is told ``Big5`` or
-    ``UTF-8`` before the first record. Refuses every DOCTYPE. Raises the
+    ``UTF-8`` before the first record. ``on_fault`` is told of each record that is not well formed,
+    before the next one is given out; such a record has its number and is left out. Without it,
+    and where the file as a whole is none, that is an error. Refuses every DOCTYPE. Raises the
     :class:`~mapping.errors.UnreadablePayload` classes of ``mapping.upload_errors``, possibly
     after some records were given out.
     """
-    texts = decoded_text(stream, largest_file, on_encoding)
+    undecoded = None if on_fault is None else deque[Undecoded]()
+    texts = decoded_text(stream, largest_file, on_encoding, undecoded)
     first = next(texts, "")
     opening = _OPENING.match(first)
     if opening is None:
-        yield from read_tree(chain((first,), texts) if first else (), largest_record)
+        whole = _sound(chain((first,), texts), undecoded) if first else ()
+        yield from read_tree(whole, largest_record)
         return
     shapes = RecordShapes()
+    careful = BlockReader(shapes, largest_record, on_fault, undecoded)
     count, at, rest = 0, Start(inside=True).after(opening.group()), ""
-    for *blocks, rest in _blocks(chain((first[opening.end() :],), texts), largest_record):
+    for parts in _blocks(chain((first[opening.end() :],), texts), largest_record):
+        blocks, rest = parts[:-1], parts[-1]
         for index, block in enumerate(blocks):
-            record = shapes.read(block, count + 1)
+            record = None if careful.waits else shapes.read(block, count + 1)
             if record is not None:
                 count += 1
                 yield record
                 continue
             here = at.after(RECORD_END.join((*blocks[:index], "")), count)
-            if "<!" in block or "<?" in block:
-                # A comment may hold anything, even what looks like the end of a record.
-                text = RECORD_END.join((*blocks[index:], rest))
-                yield from read_tree(chain((text,), texts), largest_record, here)
-                return
-            for record in read_tree((block, RECORD_END, "</patient>"), largest_record, here):
-                count += 1
-                yield record
+            yield from careful.add(block, here)
+            count = careful.count
         at = at.after(RECORD_END.join((*blocks, "")), count)
-    if _CLOSING.fullmatch(rest) is None:
-        yield from read_tree((rest,), largest_record, at)
+    yield from careful.finish(rest, at)
+
+
+def _sound(texts: Iterable[str], undecoded: deque[Undecoded] | None) -> Iterator[str]:
+    """The texts up to the first that holds a mark."""
+    for text in texts:
+        if undecoded:
+            raise UndecodableText(encoding=undecoded[0].encoding, offset=undecoded[0].offset)
+        yield text
 
 
 def _blocks(texts: Iterable[str], largest_record: int) -> Iterator[list[str]]:

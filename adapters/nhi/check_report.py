@@ -7,6 +7,7 @@ pages, 133 hyphens after each record, the error code on the line before them.
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ _SHORT_DAY = re.compile(r"(?<![0-9])[0-9]{7}(?![0-9])")
 _INSTITUTION = re.compile(r"(?<![0-9A-Z])[0-9A-Z]{10}(?![0-9A-Z])")
 _ENTRY = re.compile(r"([0-9A-Z]{10})-([0-9]{7})-[^-]*-([0-9]{13})-")
 _LONGEST_LINE = 4_000
+_BYTES = re.compile("[\udc80-\udcff]")
 
 
 class UnreadableCheckReport(LabbrokerError):
@@ -35,7 +37,7 @@ class UnreadableCheckReport(LabbrokerError):
         "Download it again from the NHI's VPN (it is kept there for 14 days) and read it there.",
     )
     zh = (
-        "檢核報告無法讀取：{reason}。",
+        "檢核報告無法讀取：{reason_zh}。",
         "請至健保 VPN 重新下載（保留 14 天）並直接查看內容。",
     )
 
@@ -56,7 +58,9 @@ def read_check_report(text: str) -> CheckReport:
         (rows,) if rows is not None else (PUBLISHED_ROWS, PUBLISHED_ROWS[:-1])
     )
     if max(len(row) for rows in candidates for row in rows) > len(columns.spans):
-        raise UnreadableCheckReport(reason="the ruler has fewer columns than a record")
+        raise UnreadableCheckReport(
+            reason="the ruler has fewer columns than a record", reason_zh="標尺行欄位數少於紀錄所需"
+        )
     torn = False
     reader = RecordReader(candidates, columns.widths(), measure)
     records: list[CheckedRecord] = []
@@ -75,13 +79,14 @@ def read_check_report(text: str) -> CheckReport:
         if not any(cell.strip() for row in cells for cell in row):
             continue
         found, whole = reader.read(cells)
-        records.extend(found)
-        if not whole:
-            torn = True
+        records.extend(map(_legible, found))
+        torn = torn or not whole
+        if not whole or any(map(_BYTES.search, block)):
             unknown.extend(line for line in block if line.strip())
     institution, day, receipt = _identity(header)
     accepted = _is_correct(header, records, torn)
-    return CheckReport(institution, day, receipt, tuple(records), tuple(unknown), accepted)
+    kept = tuple(map(_shown, unknown))
+    return CheckReport(institution, day, receipt, tuple(records), kept, accepted)
 
 
 def open_verdict(raw_zip: bytes, password: str, name: str = "") -> tuple[CheckReport, ...]:
@@ -103,10 +108,27 @@ def _entry(name: str, raw: bytes) -> CheckReport:
 
 
 def _decoded(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig") if raw.startswith(b"\xef\xbb\xbf") else raw.decode("cp950")
-    except UnicodeDecodeError as error:
-        raise UnreadableCheckReport(reason=f"byte {error.start} is not Big5") from None
+    """The text; a byte without meaning in Big5 as a lone surrogate of its own, so that it spoils
+    its cell and no other."""
+    if raw.startswith(codecs.BOM_UTF8):
+        return raw[3:].decode("utf-8", "surrogateescape")
+    for encoding in ("cp950", "utf-8"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("cp950", "surrogateescape")
+
+
+def _legible(record: CheckedRecord) -> CheckedRecord:
+    """Without the values that hold such a byte: they say nothing sure of the record."""
+    values = {tag: value for tag, value in record.values.items() if not _BYTES.search(value)}
+    return replace(record, values=values) if len(values) < len(record.values) else record
+
+
+def _shown(line: str) -> str:
+    """A line for people: ``‹FA›`` for a byte without meaning."""
+    return _BYTES.sub(lambda found: f"‹{ord(found.group()) - 0xDC00:02X}›", line)
 
 
 def _named(report: CheckReport, institution: str, day: str, receipt: str) -> CheckReport:
@@ -116,7 +138,10 @@ def _named(report: CheckReport, institution: str, day: str, receipt: str) -> Che
         (report.receipt_number, receipt),
     ):
         if printed and printed != named:
-            raise UnreadableCheckReport(reason="file name and header name different packages")
+            raise UnreadableCheckReport(
+                reason="file name and header name different packages",
+                reason_zh="檔名與表頭所指上傳檔不同",
+            )
     return replace(
         report,
         institution_code=institution,
@@ -134,7 +159,9 @@ def _without_headers(text: str) -> tuple[list[str], list[str]]:
         if printed[-1] == "":
             printed.pop()
         if any(len(line) > _LONGEST_LINE for line in printed):
-            raise UnreadableCheckReport(reason="a line is longer than any page is wide")
+            raise UnreadableCheckReport(
+                reason="a line is longer than any page is wide", reason_zh="有一行超過頁面寬度"
+            )
         start = 0
         while start < len(printed):
             ruler = _next_ruler(printed, start, first=start == 0)
@@ -147,7 +174,9 @@ def _without_headers(text: str) -> tuple[list[str], list[str]]:
             # The header ends with the ruler and one more line.
             start = ruler + 2
     if not header:
-        raise UnreadableCheckReport(reason="it has no ruler line")
+        raise UnreadableCheckReport(
+            reason="it has no ruler line", reason_zh="找不到以 = 組成的標尺行"
+        )
     return header, lines
 
 

@@ -28,8 +28,12 @@ class Measure(Enum):
 
 
 def cp950_columns(text: str) -> int:
-    """Two for each character beyond ASCII."""
-    return len(text) if text.isascii() else sum(1 if char < "\x80" else 2 for char in text)
+    """Two for each character beyond ASCII, one for a byte without meaning."""
+    return len(text) if text.isascii() else sum(2 - _is_narrow(char) for char in text)
+
+
+def _is_narrow(char: str) -> bool:
+    return char < "\x80" or "\udc80" <= char <= "\udcff"
 
 
 def is_ruler(line: str) -> bool:
@@ -100,4 +104,4 @@ _FILLER = "\x00"
 
 def _widened(line: str) -> str:
     """Each full-width character followed by a filler: positions then count bytes."""
-    return "".join(char if char < "\x80" else char + _FILLER for char in line)
+    return "".join(char if _is_narrow(char) else char + _FILLER for char in line)

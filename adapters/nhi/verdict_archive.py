@@ -41,7 +41,7 @@ class VerdictArchiveUnsafe(LabbrokerError):
         "The archive of the check report cannot be opened: {reason}.",
         "Fetch it again; the portal keeps it for 14 days.",
     )
-    zh = ("檢核報告壓縮檔無法開啟：{reason}。", "請重新下載；檔案於網站保留 14 天。")
+    zh = ("檢核報告壓縮檔無法開啟：{reason_zh}。", "請重新下載；檔案於網站保留 14 天。")
 
 
 def read_entries(raw_zip: bytes, password: str) -> list[tuple[str, bytes]]:
@@ -50,7 +50,7 @@ def read_entries(raw_zip: bytes, password: str) -> list[tuple[str, bytes]]:
     try:
         archive = pyzipper.AESZipFile(BytesIO(raw_zip))
     except _DAMAGE:
-        raise VerdictArchiveUnsafe(reason="it is damaged") from None
+        raise VerdictArchiveUnsafe(reason="it is damaged", reason_zh="檔案已損毀") from None
     with archive:
         entries = archive.infolist()
         _look_at(entries)
@@ -59,19 +59,23 @@ def read_entries(raw_zip: bytes, password: str) -> list[tuple[str, bytes]]:
 
 def _look_at(entries: list[pyzipper.ZipInfo]) -> None:
     if not 1 <= len(entries) <= _MOST_ENTRIES:
-        raise VerdictArchiveUnsafe(reason=f"it has {len(entries)} entries")
+        raise VerdictArchiveUnsafe(
+            reason=f"it has {len(entries)} entries", reason_zh=f"內有 {len(entries)} 個項目"
+        )
     names = {entry.filename.lower() for entry in entries}
     if len(names) != len(entries) or not all(_is_plain_text_name(name) for name in names):
-        raise VerdictArchiveUnsafe(reason="an entry is no plain text file")
+        raise VerdictArchiveUnsafe(
+            reason="an entry is no plain text file", reason_zh="含有非純文字檔"
+        )
     if sum(entry.file_size for entry in entries) > _MOST_BYTES:
-        raise VerdictArchiveUnsafe(reason="it is too large")
+        raise VerdictArchiveUnsafe(reason="it is too large", reason_zh="檔案過大")
     for entry in entries:
         if entry.file_size > max(_SMALL, entry.compress_size * _HIGHEST_RATIO):
-            raise VerdictArchiveUnsafe(reason="it would inflate too far")
+            raise VerdictArchiveUnsafe(reason="it would inflate too far", reason_zh="解壓縮後過大")
     spans = sorted((entry.header_offset, entry.compress_size) for entry in entries)
     for (offset, size), (following, _) in pairwise(spans):
         if offset + size > following:
-            raise VerdictArchiveUnsafe(reason="its entries overlap")
+            raise VerdictArchiveUnsafe(reason="its entries overlap", reason_zh="項目重疊")
 
 
 def _is_plain_text_name(name: str) -> bool:
@@ -88,9 +92,9 @@ def _inflate(archive: pyzipper.AESZipFile, entry: pyzipper.ZipInfo, password: st
         # like damage.
         if encrypted:
             raise VerdictPasswordWrong from None
-        raise VerdictArchiveUnsafe(reason="it is damaged") from None
+        raise VerdictArchiveUnsafe(reason="it is damaged", reason_zh="檔案已損毀") from None
     if len(raw) != entry.file_size:
-        raise VerdictArchiveUnsafe(reason="a size in it is wrong")
+        raise VerdictArchiveUnsafe(reason="a size in it is wrong", reason_zh="檔案大小不符")
     return raw
 
 

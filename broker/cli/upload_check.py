@@ -23,7 +23,7 @@ from mapping.rules import (
     ImportedLists,
     RuleContext,
     check_record,
-    package_findings,
+    numbered_package_findings,
     unchecked_codes,
 )
 from mapping.upload_xml import read_upload
@@ -62,52 +62,78 @@ def check_upload(
     ``mapping.upload_errors``, possibly after some of them."""
     stem = PurePath(result.file).stem
     encodings: list[str] = []
+    faults = _Faults(result)
     if media is Media.NHI_ZIP:
-        stem, records = read_package(stream, on_encoding=encodings.append)
+        stem, records = read_package(stream, on_encoding=encodings.append, on_fault=faults)
     else:
-        records = read_upload(stream, on_encoding=encodings.append)
-    first = list(islice(records, 1))
+        records = read_upload(stream, on_encoding=encodings.append, on_fault=faults)
+    numbered = faults.number(records)
+    first = list(islice(numbered, 1))
     if encodings != ["Big5"]:
         found = Finding("upload-encoding-differs", "", "patient", "", Severity.WARNING)
         result.add_findings([found])
     if not first:
-        result.add_findings([Finding("nhi-file-empty", place="patient")])
+        if not faults.count:
+            result.add_findings([Finding("nhi-file-empty", place="patient")])
         return
     used = _used_serials(stem, set() if seen is None else seen)
     context = replace(lists.context(today, sealed=True), used_serials=used)
     claimed = ClaimedMonths()
-    told = _told(chain(first, records), context, claimed, result)
-    result.add_findings(package_findings(told, _package_stem(stem, first[0]), context))
+    told = _told(chain(first, numbered), context, claimed, result)
+    name = _package_stem(stem, first[0][1])
+    result.add_findings(numbered_package_findings(told, name, context))
     if result.message == _MIXED:
         result.add_findings([Finding("nhi-mixed-layout", place="patient")])
     result.add_findings(unchecked_codes(context, claimed.seen))
 
 
+class _Faults:
+    """Records that are not well formed: told, counted, and passed over in the numbers."""
+
+    def __init__(self, result: UploadResult) -> None:
+        self.count = 0
+        self._result = result
+        self._place = ""
+
+    def __call__(self, finding: Finding) -> None:
+        if finding.place != self._place:
+            self.count += 1
+            self._place = finding.place
+            self._result.record_count += 1
+        self._result.add_findings([finding])
+
+    def number(self, records: Iterator[UploadRecord]) -> Iterator[tuple[int, UploadRecord]]:
+        for index, record in enumerate(records, start=1):
+            yield index + self.count, record
+
+
 def _told(
-    records: Iterator[UploadRecord],
+    records: Iterator[tuple[int, UploadRecord]],
     context: RuleContext,
     claimed: ClaimedMonths,
     result: UploadResult,
-) -> Iterator[UploadRecord]:
+) -> Iterator[tuple[int, UploadRecord]]:
     """The records, each checked by itself on its way through."""
-    message, keeps, number, kept = "", result.keeps_records, 0, 0
+    message, keeps, read, kept = "", result.keeps_records, 0, 0
     try:
-        for number, record in enumerate(records, start=1):
+        for numbered in records:
+            number, record = numbered
+            read += 1
             layout = variant_of_values(plain_values(record.header))
             if layout != message:
                 message = result.message = _MIXED if message else layout.value
             if keeps:
                 code = record.value("h18" if layout is Variant.MONTHLY else "h15")
                 result.add_records([RecordPreview(f"hdata[{number}]", code, record)])
-                kept, keeps = number, result.keeps_records
+                kept, keeps = kept + 1, result.keeps_records
             if context.claims is not None:
                 claimed.add(record)
             findings = check_record(record, context)
             if findings:
                 result.add_findings(_placed(finding, number) for finding in findings)
-            yield record
+            yield numbered
     finally:
-        result.record_count += number - kept
+        result.record_count += read - kept
 
 
 def _used_serials(stem: str, seen: set[PackageName]) -> frozenset[int]:
@@ -131,10 +157,17 @@ def _placed(finding: Finding, number: int) -> Finding:
 
 def _package_stem(stem: str, first: UploadRecord) -> str:
     """The file's own name where it is a package name; a file for the web page may have any name
-    (SPEC114 p. 2), then the name that its first record asks for."""
+    (SPEC114 p. 2), then the name that its first record asks for, ``""`` where that has none."""
+    if _is_package_name(stem):
+        return stem
+    is_monthly = variant_of(first) is Variant.MONTHLY
+    asked = f"{first.value('h2')}{first.value('h19' if is_monthly else 'h16')[:7]}001"
+    return asked if _is_package_name(asked) else ""
+
+
+def _is_package_name(stem: str) -> bool:
     try:
         parse_stem(stem)
     except ValueError:
-        is_monthly = variant_of(first) is Variant.MONTHLY
-        return f"{first.value('h2')}{first.value('h19' if is_monthly else 'h16')[:7]}001"
-    return stem
+        return False
+    return True

@@ -3,7 +3,7 @@
 from mapping.rules.claims import ClaimedMonths, ClaimedOrder, ClaimList, ClaimLists
 from mapping.rules.context import RuleContext, Validity
 from mapping.rules.lists import NO_LISTS, ImportedLists
-from mapping.rules.package import check_package, package_findings
+from mapping.rules.package import check_package, numbered_package_findings, package_findings
 from mapping.rules.record import check_record
 from mapping.rules.unchecked import unchecked_codes
 
@@ -18,6 +18,7 @@ __all__ = [
     "Validity",
     "check_package",
     "check_record",
+    "numbered_package_findings",
     "package_findings",
     "unchecked_codes",
 ]

@@ -10,7 +10,7 @@ from operator import itemgetter
 from mapping.editions.edition import Variant
 from mapping.finding import Finding
 from mapping.monthly import MONTHLY_CORRECTION_KEY, variant_of_values
-from mapping.package_name import parse_stem
+from mapping.package_name import PackageName, parse_stem
 from mapping.record import CORRECTION_KEY, UploadRecord, plain_values
 from mapping.rocdate import roc_date
 from mapping.rules.context import RuleContext
@@ -32,30 +32,39 @@ def check_package(
 def package_findings(
     records: Iterable[UploadRecord], stem: str, context: RuleContext
 ) -> Iterator[Finding]:
-    """Codes 22, 25 and 27, and ``stale-upload-date``; ``place`` is ``hdata[n]``, n from 1.
+    """:func:`numbered_package_findings` of records that are all there, n from 1."""
+    return numbered_package_findings(enumerate(records, start=1), stem, context)
+
+
+def numbered_package_findings(
+    records: Iterable[tuple[int, UploadRecord]], stem: str, context: RuleContext
+) -> Iterator[Finding]:
+    """Codes 22, 25 and 27, and ``stale-upload-date``; ``place`` is ``hdata[n]`` with the record's
+    number. ``stem`` may be ``""`` where no name is known; of one that is none, and of none, the
+    records are read all the same.
 
     Reads ``records`` once, gives each finding before it reads on, and keeps 16 bytes of each
     record. The records' own checks are :func:`mapping.rules.check_record`. The upload date must
     be today or yesterday (IAU manual, upload page).
     """
-    try:
-        name = parse_stem(stem)
-    except ValueError:
+    name = _named(stem)
+    if name is None and stem:
         yield Finding("22", "", "package", stem)
-        return
-    if name.serial in context.used_serials:
-        yield Finding("27", "", "package", stem)
-    if name.upload_on not in (context.today, context.today - timedelta(days=1)):
-        yield Finding("stale-upload-date", "", "package", roc_date(name.upload_on))
-    day = roc_date(name.upload_on)
+    elif name is not None:
+        if name.serial in context.used_serials:
+            yield Finding("27", "", "package", stem)
+        if name.upload_on not in (context.today, context.today - timedelta(days=1)):
+            yield Finding("stale-upload-date", "", "package", roc_date(name.upload_on))
+    day = roc_date(name.upload_on) if name else ""
     seen: dict[bytes, int] = {}
-    for index, record in enumerate(records, start=1):
+    for index, record in records:
         header = plain_values(record.header)
         key_tags, key_parts, code_tag, time_tag = _TAGS[variant_of_values(header)]
-        if header.get("h2") != name.institution_code:
-            yield Finding("22", "h2", f"hdata[{index}]", header.get("h2", ""))
-        if header.get(time_tag, "")[:7] != day:
-            yield Finding("22", time_tag, f"hdata[{index}]", header.get(time_tag, ""))
+        if name is not None:
+            if header.get("h2") != name.institution_code:
+                yield Finding("22", "h2", f"hdata[{index}]", header.get("h2", ""))
+            if header.get(time_tag, "")[:7] != day:
+                yield Finding("22", time_tag, f"hdata[{index}]", header.get(time_tag, ""))
         try:
             parts = key_parts(header)
         except KeyError:
@@ -67,3 +76,10 @@ def package_findings(
             twin = (("first", f"hdata[{first}]"),)
             code = header.get(code_tag, "")
             yield Finding("25", code_tag, f"hdata[{index}]", code, parameters=twin)
+
+
+def _named(stem: str) -> PackageName | None:
+    try:
+        return parse_stem(stem)
+    except ValueError:
+        return None

@@ -180,8 +180,33 @@ def test_what_is_no_check_report_is_told_so(text: str) -> None:
 def test_a_plain_text_file_is_a_verdict_too() -> None:
     (report,) = open_verdict(printed(BAD).encode("cp950"), "")
     assert dict(report.records[0].values) == VALUES
-    with pytest.raises(UnreadableCheckReport):
-        open_verdict(printed(BAD).encode("cp950") + b"\xff\xff", "")
+
+
+SECOND = PrintedRecord({**VALUES, "h9": "B123456780", "r1": "1"}, frozenset(("h7",)), "24")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"\xff\xff", b"\xfa\x40", b"\xa6 ", b"\x80\xa6"],
+    ids=["no characters", "user-defined", "half a character", "both"],
+)
+def test_bytes_without_meaning_spoil_one_cell_and_no_other_record(raw: bytes) -> None:
+    data = printed(BAD, SECOND).encode("cp950").replace("尿".encode("cp950"), raw, 1)
+    (report,) = open_verdict(data, "")
+    first, second = report.records
+    assert dict(first.values) == {tag: text for tag, text in VALUES.items() if tag != "h22"}
+    assert (first.flagged, first.error_code) == (("h7",), "01")
+    assert dict(second.values) == dict(SECOND.values)
+    assert second.error_code == "24"
+    assert not report.accepted
+    told = "\n".join(report.unknown_lines)
+    assert "‹" in told
+    told.encode("utf-8")
+
+
+def test_a_report_without_its_byte_order_mark_may_be_utf_8() -> None:
+    (report,) = open_verdict(printed(BAD).encode("utf-8"), "")
+    assert dict(report.records[0].values) == VALUES
 
 
 def test_every_field_of_the_layout_has_one_place_and_a_label() -> None:
