@@ -24,6 +24,7 @@ from broker.logs import log_event
 from broker.reading_room import ReadingRoom, Refusal, TooComplex
 from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
+from broker.store.code_maps import UNKNOWN_ORDER, store_waiting_codes
 from broker.store.line_habits import store_habits
 from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
@@ -311,12 +312,15 @@ class Pipeline:
                 finish_receipt(connection, work.receipt_id, work.state, content=work.content)
                 return
             store_habits(connection, work.receipt_id, work.habits, self._clock())
-            if work.drafts and (
+            unknown_orders = any(each.code == UNKNOWN_ORDER for each in work.findings)
+            if (work.drafts or unknown_orders) and (
                 self._profiles.get(work.source_id) is not work.profile
                 or work.habits_version != self._habits_version
             ):
                 # Its codes mean something else by now: the receipt stays open and is read again.
                 return
+            if work.content == Content.VISITS.value:
+                store_waiting_codes(connection, work.receipt_id, work.source_id, work.findings)
             if work.state is ReceiptState.PARSED:
                 now = self._clock()
                 stored = store_drafts(connection, work.receipt_id, work.drafts, now, self._check)

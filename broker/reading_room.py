@@ -121,8 +121,10 @@ class ReadingRoom:
             )
         if child.stdin is None or child.stdout is None:
             raise EOFError
-        # The decisions about codes are not for readers, and hold the whole map of the house.
-        frame = pickle.dumps((media, raw, replace(profile, code_map=CodeMap())))
+        if media is not Media.HL7V2:
+            # Only who reads a clinic's orders asks what codes mean; the map may be large.
+            profile = replace(profile, code_map=CodeMap())
+        frame = pickle.dumps((media, raw, profile))
         child.stdin.write(_LENGTH.pack(len(frame)) + frame)
         await child.stdin.drain()
         (length,) = _LENGTH.unpack(await child.stdout.readexactly(_LENGTH.size))

@@ -87,6 +87,19 @@ def service_order_code(
     return (linked[0], "nhi-loinc") if len(linked) == 1 else ("", "")
 
 
+def unknown_service_code(
+    service: tuple[Coding, ...], specimen: str, profile: SourceProfile
+) -> tuple[str, str]:
+    """Of an ordered service that is no order code: the code under which a person may say what it
+    means, and its name; ``("", "")`` where somebody said that it is never uploaded."""
+    for coding in service:
+        found = _linked(profile, Line((coding,), specimen=specimen), coding)
+        if found is not None and not found[0].order_code:
+            return "", ""
+    named = next((coding for coding in service if _local_name(coding)), None)
+    return (_local_name(named), named.display) if named is not None else ("", "")
+
+
 def decide_by_profile(
     line: Line, service: tuple[Coding, ...], profile: SourceProfile
 ) -> Decision | None:

@@ -25,10 +25,11 @@ from adapters.hl7.identity import (
     value_at,
 )
 from adapters.hl7.timestamp import parse_moment
-from mapping.code_evidence import service_order_code
+from mapping.code_evidence import service_order_code, unknown_service_code
 from mapping.finding import Finding, Severity
 from mapping.moment import TAIPEI, Moment, Precision
 from mapping.profile import SourceProfile
+from mapping.report import Coding
 from mapping.rocdate import parse_roc_moment
 from mapping.values import parse_decimal
 from mapping.visit import Order, Visit
@@ -214,9 +215,7 @@ class _VisitReader:
         number = _first(orc, 2) or _first(obr, 2)
         code = self._order_code(obr, line.segments.get("SPM"))
         if not code and not (cancelled and number):
-            segment = obr or orc
-            if segment is not None:
-                self._tell("hl7-order-code", segment.place(4 if obr is not None else 0))
+            self._tell_unknown(obr or orc, line.segments.get("SPM"))
             return None
         ordered = parse_moment(_first(orc, 9)) or parse_moment(_first(obr, 6))
         return Order(
@@ -231,15 +230,36 @@ class _VisitReader:
     def _order_code(self, obr: Segment | None, spm: Segment | None) -> str:
         if obr is None:
             return ""
+        return service_order_code(*self._service(obr, spm), self._profile)[0]
+
+    def _service(self, obr: Segment, spm: Segment | None) -> tuple[tuple[Coding, ...], str]:
         delimiters, charset = self._message.delimiters, self._message.charset
-        codings = read_codings(obr.raw(4), delimiters, charset)
         specimen = spm.text(4, 2) or spm.text(4) if spm is not None else ""
-        return service_order_code(codings, specimen, self._profile)[0]
+        return read_codings(obr.raw(4), delimiters, charset), specimen
+
+    def _tell_unknown(self, segment: Segment | None, spm: Segment | None) -> None:
+        """An order whose code nobody knows: the finding names the code, so that a person may say
+        what it means. What is never uploaded needs no word."""
+        if segment is None:
+            return
+        if segment.name != "OBR":
+            self._tell("hl7-order-code", segment.place())
+            return
+        service = self._service(segment, spm)
+        code, name = unknown_service_code(*service, self._profile)
+        if code or not service[0]:
+            self._tell("hl7-order-code", segment.place(4), code, code=code, name=name)
 
     def _tell(
-        self, code: str, place: str, value: str = "", severity: Severity = Severity.WARNING
+        self,
+        finding: str,
+        place: str,
+        value: str = "",
+        severity: Severity = Severity.WARNING,
+        **parameters: str,
     ) -> None:
-        self._findings.append(Finding(code, "", place, value, severity))
+        told = tuple(parameters.items())
+        self._findings.append(Finding(finding, "", place, value, severity, told))
 
 
 def _start_of(day_at: Moment) -> datetime:

@@ -6,19 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
 from broker.store.line_habits import changed_counts
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
-from broker.store.schema import code_decision, receipt, record
+from broker.store.schema import code_decision, receipt, record, waiting_code
 from mapping.code_map import LocalCode
 from mapping.finding import Finding
 
 _AT_ONCE = 500
 _UNKNOWN = frozenset({"unmapped-code", "unmapped-item"})
+UNKNOWN_ORDER = "hl7-order-code"
+"""Finding of an order message: its code says no order; a parameter ``code`` names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,8 @@ def standing(history: Sequence[CodeDecision]) -> list[CodeDecision]:
 
 @dataclass(frozen=True, slots=True)
 class WaitingLine:
-    """One line that waits for a code in a held record."""
+    """One line that waits for a code, in a held record or in a clinic's order message; of the
+    latter ``due_at`` is None."""
 
     receipt_id: int
     source_id: str
@@ -105,8 +108,47 @@ class WaitingLine:
         return dict(self.finding.parameters).get("name", "")
 
 
+def store_waiting_codes(
+    connection: Connection, receipt_id: int, source_id: str, findings: Sequence[Finding]
+) -> None:
+    """Note which codes of order messages nobody knows, of a receipt that was read just now; what
+    was noted of it before goes."""
+    connection.execute(delete(waiting_code).where(waiting_code.c.receipt_id == receipt_id))
+    rows = []
+    for finding in findings:
+        told = dict(finding.parameters)
+        if finding.code == UNKNOWN_ORDER and told.get("code"):
+            rows.append(
+                {
+                    "receipt_id": receipt_id,
+                    "place": finding.place,
+                    "source_id": source_id,
+                    "code": told["code"],
+                    "name": told.get("name", ""),
+                }
+            )
+    if rows:
+        connection.execute(insert(waiting_code), rows)
+
+
+def _waiting_orders(connection: Connection) -> Iterator[WaitingLine]:
+    rows = connection.execute(
+        select(waiting_code).order_by(waiting_code.c.receipt_id, waiting_code.c.place)
+    )
+    for row in rows:
+        parameters = (("code", row.code), ("name", row.name))
+        finding = Finding(UNKNOWN_ORDER, "", row.place, row.code, parameters=parameters)
+        yield WaitingLine(row.receipt_id, row.source_id, None, finding)
+
+
 def waiting_lines(connection: Connection) -> Iterator[WaitingLine]:
-    """The lines of held results whose code or row nobody knows, the most urgent first."""
+    """The lines of held results whose code or row nobody knows, the most urgent first; then the
+    orders of clinics whose code nobody knows."""
+    yield from _waiting_results(connection)
+    yield from _waiting_orders(connection)
+
+
+def _waiting_results(connection: Connection) -> Iterator[WaitingLine]:
     ids = connection.execute(
         select(record.c.id)
         .where(

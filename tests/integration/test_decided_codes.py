@@ -112,8 +112,10 @@ def test_a_folder_without_a_store_is_said_to_have_none(
     table: Path, settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = main(
-        ["convert", str(table), "--config", str(settings), "--source", "sunrise-files"]
-        + ["--out", str(tmp_path / "out"), "--data", str(tmp_path / "nowhere")]
+        [
+            *("convert", str(table), "--config", str(settings), "--source", "sunrise-files"),
+            *("--out", str(tmp_path / "out"), "--data", str(tmp_path / "nowhere")),
+        ]
     )
     assert code == 2
     assert "There is no store" in capsys.readouterr().err
