@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Engine
 
 from broker.bootstrap.readers import READERS
 from broker.config.settings import Settings
+from broker.drafting import Drafting
 from broker.store.writer import Writer
 from broker.web.console.desk import Desk
 from broker.web.control import Order
@@ -23,6 +25,9 @@ def console_desk(
     profiles: Mapping[str, SourceProfile],
     orders: Mapping[str, Order],
     replay: Callable[[int], Awaitable[bool]],
+    drafting: Drafting,
 ) -> Desk:
     """``orders`` are those of the control door: what a page changes is changed by the same code."""
-    return Desk(settings, reader, writer.write, clock, profiles, READERS, orders, replay)
+    # What a trial reads must teach nothing.
+    trial = replace(drafting, habits=None)
+    return Desk(settings, reader, writer.write, clock, profiles, READERS, orders, replay, trial)

@@ -234,6 +234,7 @@ class Broker:
             settings.hours,
             ahead=timedelta(hours=schedule.warn_before_hours),
         )
+        self._drafting = Drafting(settings.agreements, frozenset(uploaders), lists, self.habits)
         room = ReadingRoom()
         self._closing.push_async_callback(room.close)
         self.pipeline = Pipeline(
@@ -241,7 +242,7 @@ class Broker:
             self.reader,
             READERS,
             self.profiles,
-            Drafting(settings.agreements, frozenset(uploaders), lists, self.habits),
+            self._drafting,
             self.clock,
             self.scheduler.wake,
             busy=self._doors_busy,
@@ -333,6 +334,7 @@ class Broker:
                 self.profiles,
                 orders,
                 self.replay,
+                self._drafting,
             ),
         )
         application.add_subapp(

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Media
 from broker.config.settings import Settings
+from broker.drafting import Drafting
 from broker.store.engine import open_snapshot
 from broker.web.control import Order
 from mapping.moment import TAIPEI
@@ -34,6 +35,8 @@ class Desk:
     readers: Mapping[Media, Reader]
     orders: Mapping[str, Order]
     replay: Callable[[int], Awaitable[bool]]
+    drafting: Drafting
+    """For trials: it learns nothing."""
     places: Mapping[str, str] = field(default_factory=dict)
     """Where each setting's value came from, by its dotted name."""
 

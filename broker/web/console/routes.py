@@ -10,10 +10,19 @@ from aiohttp import web
 
 from broker.store.person_language import set_language
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.record import (
+    decide_record,
+    replay_record,
+    show_patient,
+    show_record,
+    show_replay,
+)
 from broker.web.console.record_list import show_records
 from broker.web.console.today import show_today
+from broker.web.console.worklist import fix_cause, show_worklist
 from broker.web.identity import for_anybody, person_of, signed_in
 
+_ID = r"{record:[0-9]{1,12}}"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -30,6 +39,13 @@ def console_routes() -> list[web.RouteDef]:
         web.post("/language", change_language),
         web.get("/", show_today),
         web.get("/records", show_records),
+        web.get(rf"/records/{_ID}", show_record),
+        web.post(rf"/records/{_ID}/patient", show_patient),
+        web.get(rf"/records/{_ID}/replay", show_replay),
+        web.post(rf"/records/{_ID}/replay", replay_record),
+        web.post(rf"/records/{_ID}/decide", decide_record),
+        web.get("/worklist", show_worklist),
+        web.post(r"/worklist/{group:[0-9a-f]{8}}", fix_cause),
     ]
 
 
