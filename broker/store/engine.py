@@ -15,13 +15,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from broker.store import access_tables  # noqa: F401 - its tables are made with the others
-from broker.store.fault_index import create_fault_index
+from broker.store import (
+    access_tables,  # noqa: F401 - its tables are made with the others
+    rate_tables,  # noqa: F401
+)
+from broker.store.dialect import is_shared
 from broker.store.folder_lock import take_folder_lock
-from broker.store.schema import SCHEMA_VERSION, meta, metadata
+from broker.store.location import StoreLocation, location_of
+from broker.store.migrations import SchemaUnknown, upgrade
+from broker.store.postgresql import open_shared_reader, open_shared_writer
 from mapping.errors import LabbrokerError
 
 STORE_FILE = "labbroker.sqlite"
@@ -52,22 +57,29 @@ class StoreMissing(LabbrokerError):
     )
 
 
-class SchemaUnknown(LabbrokerError):
-    code = "schema-unknown"
-    en = (
-        "The store has schema {found}, this program knows {known}.",
-        "Use the program version that wrote it, or a newer one.",
-    )
-    zh = ("資料庫版本為 {found}，本程式僅支援 {known}。", "請使用相同或更新版本的程式。")
+__all__ = [
+    "STORE_FILE",
+    "SchemaUnknown",
+    "StoreBusy",
+    "StoreMissing",
+    "is_intact",
+    "open_reader",
+    "open_snapshot",
+    "open_writer",
+]
 
 
-def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
+def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None) -> Engine:
     """The engine of the one writer. Creates the folder and the tables; takes the folder's lock.
     Errors never quote the values of a statement: they may be a patient's.
 
     ``driver`` is a DB-API module in place of ``sqlite3`` (the power-cut tests bring one).
-    Raises :class:`StoreBusy` and :class:`SchemaUnknown`.
+    Raises :class:`StoreBusy`, ``StoreUnreachable`` and :class:`SchemaUnknown`.
     """
+    location = location_of(place)
+    folder = location.folder
+    if location.is_shared:
+        return open_shared_writer(location.url)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = take_folder_lock(folder)
     if lock is None:
@@ -107,24 +119,19 @@ def open_writer(folder: Path, *, driver: ModuleType | None = None) -> Engine:
         os.close(lock)
 
     with engine.begin() as connection:
-        metadata.create_all(connection)
-        create_fault_index(connection)
-        found = connection.execute(
-            select(meta.c.value).where(meta.c.name == "schema_version")
-        ).scalar()
-        if found is None:
-            connection.execute(insert(meta).values(name="schema_version", value=SCHEMA_VERSION))
-        elif int(found) != SCHEMA_VERSION:
-            raise SchemaUnknown(found=found, known=SCHEMA_VERSION)
+        upgrade(connection)
     _sync_folder(folder)
     return engine
 
 
-def open_reader(folder: Path) -> Engine:
+def open_reader(place: Path | StoreLocation) -> Engine:
     """A read-only engine: it neither writes nor checkpoints. Raises :class:`StoreMissing`."""
-    path = folder / STORE_FILE
+    location = location_of(place)
+    if location.is_shared:
+        return open_shared_reader(location.url)
+    path = location.folder / STORE_FILE
     if not path.exists():
-        raise StoreMissing(folder=folder)
+        raise StoreMissing(folder=location.folder)
     engine = create_engine(
         f"sqlite:///file:{path}?mode=ro&uri=true",
         poolclass=QueuePool,
@@ -147,6 +154,10 @@ def open_reader(folder: Path) -> Engine:
 @contextmanager
 def open_snapshot(reader: Engine) -> Iterator[Connection]:
     """A connection that sees the store as it is now, whatever is written meanwhile."""
+    if is_shared(reader):
+        with reader.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+            yield connection
+        return
     with reader.connect() as connection:
         connection.exec_driver_sql("BEGIN")
         try:
@@ -156,7 +167,9 @@ def open_snapshot(reader: Engine) -> Iterator[Connection]:
 
 
 def is_intact(engine: Engine) -> bool:
-    """SQLite's own integrity check."""
+    """SQLite's own integrity check; PostgreSQL minds its pages itself."""
+    if is_shared(engine):
+        return True
     with engine.connect() as connection:
         return connection.execute(text("PRAGMA quick_check")).scalar() == "ok"
 

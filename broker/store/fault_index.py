@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Column, Connection, Index, String, Table, text
 
 from broker.states import HeldReason, RecordState
-from broker.store.schema import metadata
+from broker.store.dialect import is_shared
+from broker.store.schema import Id, metadata
 
 fault = Table(
     "fault",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("record_id", Integer, nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("record_id", Id, nullable=False),
     Column("code", String, nullable=False),
     Column("field", String, nullable=False),
     Column("subject", String, nullable=False),
@@ -60,7 +61,7 @@ INSERT INTO fault (record_id, code, field, subject, value, lab_code, order_code,
 SELECT NEW.id, '', '', '', '', NEW.lab_code, NEW.order_code, NEW.due_at
 WHERE NOT EXISTS (SELECT 1 FROM {_ERRORS});
 """
-_TRIGGERS = {
+_SQLITE_TRIGGERS = {
     "record_waits": f"AFTER INSERT ON record WHEN {_WAITS} BEGIN {_KEEP} END",
     "record_let_go": (
         "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, order_code, due_at"
@@ -78,6 +79,57 @@ _TRIGGERS = {
     ),
 }
 
+_SQLITE_LIST = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+_ERROR_ROWS = (
+    "json_array_elements(NEW.findings::json) AS f(value) WHERE f.value ->> 'severity' = 'error'"
+)
+_PARAMETER_ROW = (
+    "(SELECT p.value ->> 1 FROM json_array_elements(f.value -> 'parameters') AS p(value)"
+    " WHERE p.value ->> 0 = '{}' LIMIT 1)"
+)
+_AS_A_WHOLE = """
+INSERT INTO fault (record_id, code, field, subject, value, lab_code, order_code, due_at)
+VALUES (NEW.id, '', '', '', '', NEW.lab_code, NEW.order_code, NEW.due_at);
+"""
+# JSON may hold a NUL, which PostgreSQL cannot give as text: such a record is told as a whole.
+_POSTGRESQL_FUNCTION = f"""
+CREATE OR REPLACE FUNCTION labbroker_keep_faults() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM fault WHERE record_id = OLD.id;
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    END IF;
+    IF {_WAITS} THEN
+        BEGIN
+            INSERT INTO fault
+                (record_id, code, field, subject, value, lab_code, order_code, due_at)
+            SELECT NEW.id, f.value ->> 'code', coalesce(f.value ->> 'field', ''),
+                coalesce(nullif({_PARAMETER_ROW.format("nhi_code")}, ''),
+                    nullif({_PARAMETER_ROW.format("code")}, ''), NEW.order_code),
+                left(coalesce(f.value ->> 'value', ''), {LONGEST_VALUE}),
+                NEW.lab_code, NEW.order_code, NEW.due_at
+            FROM {_ERROR_ROWS};
+            IF NOT FOUND THEN
+                {_AS_A_WHOLE}
+            END IF;
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            {_AS_A_WHOLE}
+        END;
+    END IF;
+    RETURN NEW;
+END $$
+"""
+_CALL = "FOR EACH ROW {} EXECUTE FUNCTION labbroker_keep_faults()"
+_POSTGRESQL_TRIGGERS = {
+    "record_waits": "AFTER INSERT ON record " + _CALL.format(f"WHEN ({_WAITS})"),
+    "record_waits_again": (
+        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, order_code, due_at"
+        " ON record " + _CALL.format(f"WHEN (OLD.state IN {_STATES} OR {_WAITS})")
+    ),
+    "record_gone": "BEFORE DELETE ON record " + _CALL.format(f"WHEN (OLD.state IN {_STATES})"),
+}
 
 WaitingFault: TypeAlias = tuple[int, int | None, str, str, str, str, str]
 """Record, when it is due (the stored number), code, field, laboratory, subject, value. The code is
@@ -86,12 +138,14 @@ WaitingFault: TypeAlias = tuple[int, int | None, str, str, str, str, str]
 
 def create_fault_index(connection: Connection) -> None:
     """Create the triggers where they are missing and take in what waits already."""
-    found = connection.execute(
-        text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-    ).scalars()
-    missing = _TRIGGERS.keys() - set(found)
+    shared = is_shared(connection)
+    listed = "SELECT tgname FROM pg_trigger" if shared else _SQLITE_LIST
+    triggers = _POSTGRESQL_TRIGGERS if shared else _SQLITE_TRIGGERS
+    missing = triggers.keys() - set(connection.execute(text(listed)).scalars())
+    if missing and shared:
+        connection.exec_driver_sql(_POSTGRESQL_FUNCTION)
     for name in sorted(missing):
-        connection.exec_driver_sql(f"CREATE TRIGGER {name} {_TRIGGERS[name]}")
+        connection.exec_driver_sql(f"CREATE TRIGGER {name} {triggers[name]}")
     if missing:
         connection.exec_driver_sql(f"UPDATE record SET state = state WHERE state IN {_STATES}")
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from adapters.ports.resources import KnownResource, WrittenResource
+from broker.store.dialect import insert_new
 from broker.store.rows import AnyRow
 from broker.store.schema import fhir_identifier, fhir_resource, receipt
 
@@ -53,7 +53,7 @@ def register_resources(
         for identifier in each.identifiers
     ]
     if names:
-        connection.execute(insert_new(fhir_identifier).on_conflict_do_nothing(), names)
+        connection.execute(insert_new(connection, fhir_identifier).on_conflict_do_nothing(), names)
 
 
 def resource_by_id(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects.sqlite import insert
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
+from broker.store.dialect import insert_new
 from broker.store.receipts import replay_receipt
 from broker.store.schema import line_habit, receipt, record
 from mapping.errors import LabbrokerError
@@ -51,7 +51,7 @@ def store_habits(
     """Keep what was learned from a receipt; what is there already stays as it is."""
     for habit in habits:
         connection.execute(
-            insert(line_habit)
+            insert_new(connection, line_habit)
             .values(
                 source_id=habit.source_id,
                 local_code=habit.code,

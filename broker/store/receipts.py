@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, literal_column, select, update
 
 from adapters.ports.intake import Accepted, Payload
 from broker.states import RECEIPT_TRANSITIONS, Acknowledgement, ReceiptState, sources_of
+from broker.store.dialect import is_shared, placed
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt
 
@@ -79,11 +80,22 @@ def _append_statement(rows: int) -> str:
     )
 
 
+@lru_cache
+def _shared_statement(rows: int) -> str:
+    columns = _COLUMNS[1:]
+    row = f"({', '.join(['%s'] * len(columns))})"
+    return (
+        f"INSERT INTO receipt ({', '.join(columns)}) VALUES {', '.join([row] * rows)} "  # noqa: S608
+        "ON CONFLICT (identity) DO NOTHING RETURNING id, identity"
+    )
+
+
 class ReceiptAppender:
-    """Appends groups of receipts, giving ids itself: there is one writer."""
+    """Appends groups of receipts, giving ids itself where there is one writer."""
 
     def __init__(self, connection: Connection) -> None:
-        self._next_id: int | None = self._first_free(connection)
+        self._shared = is_shared(connection)
+        self._next_id: int | None = None if self._shared else self._first_free(connection)
 
     def append(self, connection: Connection, rows: Sequence[ReceiptRow]) -> list[Accepted]:
         """Insert what is new; tell for each row its id and whether it was there before.
@@ -93,6 +105,8 @@ class ReceiptAppender:
         """
         if not rows:
             return []
+        if self._shared:
+            return self._append_among_others(connection, rows)
         first = self._next_id or self._first_free(connection)
         numbered = [(first + index, *row) for index, row in enumerate(rows)]
         inserted = 0
@@ -107,6 +121,25 @@ class ReceiptAppender:
             return [Accepted(values[0]) for values in numbered]
         return [self._identify(connection, values[0], values[7]) for values in numbered]
 
+    def _append_among_others(
+        self, connection: Connection, rows: Sequence[ReceiptRow]
+    ) -> list[Accepted]:
+        """PostgreSQL gives the ids; a row that another node is about to commit is waited for."""
+        cursor = connection.connection.cursor()
+        new: dict[bytes, int] = {}
+        remaining = iter(rows)
+        while some := tuple(islice(remaining, _ROWS_AT_ONCE)):
+            cursor.execute(_shared_statement(len(some)), tuple(chain.from_iterable(some)))
+            new.update((bytes(identity), number) for number, identity in cursor.fetchall())
+        cursor.close()
+        told = []
+        for row in rows:
+            number = new.pop(row[6], None)
+            told.append(
+                Accepted(number) if number is not None else self._identify(connection, None, row[6])
+            )
+        return told
+
     def reset(self) -> None:
         """Forget the counter after a group that was rolled back."""
         self._next_id = None
@@ -117,7 +150,7 @@ class ReceiptAppender:
         return (highest or 0) + 1
 
     @staticmethod
-    def _identify(connection: Connection, offered_id: int, identity: Any) -> Accepted:
+    def _identify(connection: Connection, offered_id: int | None, identity: Any) -> Accepted:
         stored_id = connection.execute(
             select(receipt.c.id).where(receipt.c.identity == identity)
         ).scalar_one()
@@ -133,7 +166,11 @@ def mark_acknowledged(connection: Connection, receipt_ids: Sequence[int], how: s
     """Note how the answers went out. ``how`` is an :class:`Acknowledgement` value."""
     for first, last in _runs(receipt_ids):
         connection.exec_driver_sql(
-            "UPDATE receipt SET acknowledgement = ? WHERE id BETWEEN ? AND ?", (how, first, last)
+            placed(
+                connection.dialect,
+                "UPDATE receipt SET acknowledgement = ? WHERE id BETWEEN ? AND ?",
+            ),
+            (how, first, last),
         )
 
 
@@ -148,12 +185,16 @@ def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def settle_acknowledgements_after_crash(connection: Connection) -> int:
-    """Answers still owed when the process died were never provably delivered."""
+def settle_acknowledgements_after_crash(
+    connection: Connection, before: datetime | None = None
+) -> int:
+    """Answers still owed when the process died were never provably delivered; of receipts that
+    came ``before`` then, where other nodes are about to answer theirs."""
+    owed = receipt.c.acknowledgement == Acknowledgement.OWED.value
+    if before is not None:
+        owed &= receipt.c.received_at < before
     return connection.execute(
-        update(receipt)
-        .where(receipt.c.acknowledgement == Acknowledgement.OWED.value)
-        .values(acknowledgement=Acknowledgement.UNDELIVERED.value)
+        update(receipt).where(owed).values(acknowledgement=Acknowledgement.UNDELIVERED.value)
     ).rowcount
 
 

@@ -23,13 +23,15 @@ def store_report_index(
         return
     # Past SQLAlchemy's own statements: every result passes here, and nearly always as a new one.
     cursor = connection.connection.cursor()
+    insert, delete = _STATEMENTS[connection.dialect.paramstyle == "qmark"]
     for row in rows:
-        cursor.execute(_INSERT, row)
+        cursor.execute(insert, row)
         if cursor.rowcount == 1:
             continue
-        cursor.execute(_DELETE_IF_OTHER, row)
+        # The moment of storing makes no difference.
+        cursor.execute(delete, row[:-1])
         if cursor.rowcount == 1:
-            cursor.execute(_INSERT, row)
+            cursor.execute(insert, row)
 
 
 def _row(receipt_id: int, each: IndexedReport, now: datetime) -> tuple[object, ...]:
@@ -58,16 +60,23 @@ _COLUMNS = (
     *("receipt_id", "number", "source_id", "lab_code", "clinic_code", "national_id"),
     *("chart_number", "identity", "taken_from", "taken_until", "stored_at"),
 )
-_INSERT = (
-    f"INSERT INTO lab_report ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants only
-    f"VALUES ({', '.join(f'?{number}' for number in range(1, 12))}) "
-    "ON CONFLICT (receipt_id, number) DO NOTHING"
-)
-_DELETE_IF_OTHER = (
-    "DELETE FROM lab_report WHERE receipt_id = ?1 AND number = ?2 AND ?11 IS NOT NULL AND NOT ("  # noqa: S608
-    + " AND ".join(f"{name} IS ?{number}" for number, name in enumerate(_COLUMNS[2:-1], start=3))
-    + ")"
-)
+
+
+def _statements(mark: str, same: str) -> tuple[str, str]:
+    insert = (
+        f"INSERT INTO lab_report ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants only
+        f"VALUES ({', '.join([mark] * len(_COLUMNS))}) "
+        "ON CONFLICT (receipt_id, number) DO NOTHING"
+    )
+    alike = " AND ".join(f"{name} {same} {mark}" for name in _COLUMNS[2:-1])
+    delete = (
+        f"DELETE FROM lab_report WHERE receipt_id = {mark} AND number = {mark} AND NOT ({alike})"  # noqa: S608
+    )
+    return insert, delete
+
+
+# By whether the driver is SQLite's.
+_STATEMENTS = {True: _statements("?", "IS"), False: _statements("%s", "IS NOT DISTINCT FROM")}
 
 
 def find_reports(connection: Connection, viewer: Viewer, query: ResultQuery) -> Sequence[AnyRow]:
@@ -110,6 +119,26 @@ def words_on(connection: Connection, viewer: Viewer, row: AnyRow) -> Sequence[An
             lab_report.c.identity == row.identity,
         )
         .order_by(lab_report.c.id)
+    ).all()
+
+
+def reports_before(
+    connection: Connection, viewer: Viewer, row: AnyRow, count: int
+) -> Sequence[AnyRow]:
+    """The newest words on other results of the same person, told before ``row``; newest first."""
+    if not row.national_id:
+        return []
+    return connection.execute(
+        select(lab_report)
+        .where(
+            _may_see(viewer),
+            lab_report.c.national_id == row.national_id,
+            lab_report.c.id < row.id,
+            lab_report.c.identity != row.identity,
+            ~_newer_word(),
+        )
+        .order_by(lab_report.c.id.desc())
+        .limit(count)
     ).all()
 
 

@@ -23,11 +23,10 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.engine import Dialect
-
-SCHEMA_VERSION = 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,6 +45,9 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=value)
 
 
+Id = BigInteger().with_variant(Integer(), "sqlite")
+"""A key that the store gives: SQLite's own row number, and 64 bits elsewhere."""
+
 metadata = MetaData()
 
 meta = Table(
@@ -58,7 +60,7 @@ meta = Table(
 receipt = Table(
     "receipt",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("source_id", String, nullable=False),
     Column("door", String, nullable=False),
     Column("media", String, nullable=False),
@@ -87,18 +89,18 @@ Index("receipt_quarantined", receipt.c.id, sqlite_where=receipt.c.state == "quar
 visit = Table(
     "visit",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
-    Column("institution_code", String(10), nullable=False),
-    Column("national_id", String(10), nullable=False),
+    Column("institution_code", String, nullable=False),
+    Column("national_id", String, nullable=False),
     Column("card_at", Instant, nullable=False),
-    Column("visit_type", String(2), nullable=False),
-    Column("visit_serial", String(4), nullable=False),
+    Column("visit_type", String, nullable=False),
+    Column("visit_serial", String, nullable=False),
     Column("visit_on", Date, nullable=False),
     Column("birth_on", Date, nullable=False),
     # Twins on a parent's card differ in these alone; "" where the visit is no newborn's, since
     # NULLs are never equal in a unique index.
-    Column("newborn", String(20), nullable=False, server_default=""),
+    Column("newborn", String, nullable=False, server_default=""),
     Column("body", Text, nullable=False),
     Index(
         "visit_key",
@@ -121,7 +123,7 @@ visit_order = Table(
     "visit_order",
     metadata,
     Column("visit_id", ForeignKey("visit.id"), primary_key=True),
-    Column("order_code", String(12), primary_key=True),
+    Column("order_code", String, primary_key=True),
     Column("placer_order_number", String, primary_key=True),
     # Neither taken back nor opted out.
     Column("wanted", Boolean, nullable=False),
@@ -136,7 +138,7 @@ Index(
 record = Table(
     "record",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
     # Which result of the receipt this is; a replay of the receipt finds the same row again.
     Column("slot", String, nullable=False),
@@ -163,7 +165,7 @@ record = Table(
     # A digest of the twelve values by which NHI replaces an earlier upload of the order.
     Column("correction_key", String, nullable=False, server_default=""),
     # Some version of the order was accepted: its key is frozen and its first time counts.
-    Column("was_accepted", Boolean, nullable=False, server_default=text("0")),
+    Column("was_accepted", Boolean, nullable=False, server_default=false()),
     # The version that a person put right, where this one is that correction.
     Column("corrects_id", ForeignKey("record.id")),
     # The visits that a person could mean, where no rule could decide.
@@ -216,7 +218,7 @@ Index("record_task", record.c.id, sqlite_where=text("task != ''"))
 choice = Table(
     "choice",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
     Column("of_receipt_id", ForeignKey("receipt.id"), nullable=False),
     Column("slot", String, nullable=False),
@@ -231,7 +233,7 @@ choice = Table(
 file_serial = Table(
     "file_serial",
     metadata,
-    Column("institution_code", String(10), primary_key=True),
+    Column("institution_code", String, primary_key=True),
     Column("upload_on", Date, primary_key=True),
     Column("last_serial", Integer, nullable=False),
 )
@@ -239,13 +241,13 @@ file_serial = Table(
 package = Table(
     "package",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("stem", String(20), nullable=False, unique=True),
-    Column("institution_code", String(10), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("stem", String, nullable=False, unique=True),
+    Column("institution_code", String, nullable=False),
     Column("upload_on", Date, nullable=False),
     Column("state", String, nullable=False),
     Column("record_count", Integer, nullable=False),
-    Column("sha256", String(64), nullable=False),
+    Column("sha256", String, nullable=False),
     Column("sealed_at", Instant, nullable=False),
     Column("claimed_by", String, nullable=False, server_default=""),
     Column("sent_at", Instant),
@@ -287,21 +289,21 @@ Index(
 attempt = Table(
     "attempt",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("package_id", ForeignKey("package.id"), nullable=False, index=True),
     Column("kind", String, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("outcome", String, nullable=False, server_default=""),
     Column("error_code", String, nullable=False, server_default=""),
-    Column("raw_answer", LargeBinary, nullable=False, server_default=text("x''")),
+    Column("raw_answer", LargeBinary, nullable=False, default=b""),
 )
 
 # What a person was warned of: opened once, closed when it is no longer so, kept as history.
 alarm = Table(
     "alarm",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("kind", String, nullable=False),
     Column("institution_code", String, nullable=False),
     # The state or held reason of the records.
@@ -338,7 +340,7 @@ code_decision = Table(
     "code_decision",
     metadata,
     # Counts the versions of all code maps: a decision is never changed, a later one stands.
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("source_id", String, nullable=False),
     Column("local_code", String, nullable=False),
     Column("specimen", String, nullable=False, server_default=""),
@@ -348,7 +350,7 @@ code_decision = Table(
     Column("order_code", String, nullable=False, server_default=""),
     Column("item_number", Integer),
     # The decision takes back the ones before it.
-    Column("withdrawn", Boolean, nullable=False, server_default=text("0")),
+    Column("withdrawn", Boolean, nullable=False, server_default=false()),
     Column("name", String, nullable=False, server_default=""),
     Column("decided_by", String, nullable=False),
     Column("decided_at", Instant, nullable=False),
@@ -372,7 +374,7 @@ waiting_code = Table(
 lab_report = Table(
     "lab_report",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
     Column("number", Integer, nullable=False),
     Column("source_id", String, nullable=False),
@@ -396,7 +398,7 @@ lab_report = Table(
 fhir_resource = Table(
     "fhir_resource",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("source_id", String, nullable=False),
     Column("type_name", String, nullable=False),
     Column("resource_id", String, nullable=False),
@@ -420,7 +422,7 @@ fhir_identifier = Table(
 line_habit = Table(
     "line_habit",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("source_id", String, nullable=False),
     Column("local_code", String, nullable=False),
     Column("specimen", String, nullable=False),
@@ -450,8 +452,8 @@ line_habit = Table(
 unuploaded_list = Table(
     "unuploaded_list",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("institution_code", String(10), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("institution_code", String, nullable=False),
     Column("from_on", Date),
     Column("until_on", Date),
     Column("sha256", LargeBinary(32), nullable=False),

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from broker.store.dialect import placed
 from broker.store.rows import AnyRow
 from broker.store.schema import record, unuploaded_list, unuploaded_row, visit, visit_order
 from mapping.moment import TAIPEI
@@ -99,7 +100,7 @@ def append_rows(
     ]
     if values:
         # Past SQLAlchemy's handling of values, which would cost more than storing them.
-        connection.exec_driver_sql(_INSERT, values)
+        connection.exec_driver_sql(placed(connection.dialect, _INSERT), values)
 
 
 def end_list(connection: Connection, list_id: int, row_count: int) -> None:
@@ -122,7 +123,7 @@ def reconcile(connection: Connection, list_id: int) -> Iterator[tuple[Outcome, U
     known = _Known(connection, head.institution_code, first, last)
     days: dict[str, date] = {}
     cursor = connection.connection.cursor()
-    cursor.execute(_ROWS, (list_id,))
+    cursor.execute(placed(connection.dialect, _ROWS), (list_id,))
     while part := cursor.fetchmany(_ROWS_AT_ONCE):
         for national_id, day, *others in part:
             card_on = days.get(day)

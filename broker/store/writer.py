@@ -9,7 +9,6 @@ good: a later sync that succeeds proves nothing about the pages that were lost.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -19,15 +18,19 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from adapters.ports.intake import Accepted, Payload, StorageUnavailable
+from broker.store.dialect import is_shared
+from broker.store.postgresql import WRITE_LOCK
 from broker.store.receipts import ReceiptAppender, receipt_row
+from broker.store.storage_fault import StorageFault, storage_fault
 
 T = TypeVar("T")
 
 # A commit takes in no more work than this beside its receipts: their senders wait for it.
 _WORK_SECONDS = 0.005
+
+_TAKE_TURN = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
 
 ReceiptDone = Callable[[Accepted | StorageUnavailable], None]
 _Offered = tuple[Payload, datetime, ReceiptDone]
@@ -62,6 +65,7 @@ class Writer:
         self.failed = False
         # Kept for good: to take a connection out and give it back costs as much as a small commit.
         self._connection = engine.connect()
+        self._shared = is_shared(engine)
         with self._connection.begin():
             self._appender = ReceiptAppender(self._connection)
         self._thread = threading.Thread(target=self._run, name="labbroker-writer", daemon=True)
@@ -135,21 +139,28 @@ class Writer:
             if self.failed:
                 raise StorageUnavailable(reason="the store is stopped")
             connection = self._connection
+            if connection.closed:
+                connection = self._connection = self._engine.connect()
             rows = [receipt_row(payload, at) for payload, at, _ in receipts]
             with connection.begin():
                 stored = self._appender.append(connection, rows)
+                if jobs and self._shared:
+                    # One node at a time changes anything: each sees what the one before it did.
+                    connection.exec_driver_sql(_TAKE_TURN)
                 until = time.monotonic() + _WORK_SECONDS
                 for job in jobs:
                     outcomes.append(_attempt(connection, job))
                     if time.monotonic() > until:
                         break
+                if self._shared:
+                    self._announce(connection, bool(receipts), bool(jobs))
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it
-            if stored is None and len(receipts) > 1 and not _is_storage_fault(error):
+            if stored is None and len(receipts) > 1 and not storage_fault(error):
                 # One receipt that cannot be written must not cost its neighbours.
                 for receipt in receipts:
                     self._commit([receipt], [])
                 self._commit([], jobs)
-            elif stored is None and receipts and not _is_storage_fault(error):
+            elif stored is None and receipts and not storage_fault(error):
                 self._refuse_receipt(receipts[0], error)
                 self._commit([], jobs)
             else:
@@ -174,8 +185,11 @@ class Writer:
         jobs: list[_Job[object]],
         error: Exception,
     ) -> None:
-        full = _result_code(error) == sqlite3.SQLITE_FULL
-        if not full and not self.failed:
+        fault = storage_fault(error) or StorageFault.FATAL
+        if fault is StorageFault.FATAL and self._shared:
+            # Of what was written nothing is lost in a page cache of ours: PostgreSQL has the disk.
+            fault = StorageFault.AWAY
+        if fault is StorageFault.FATAL and not self.failed:
             self.failed = True
             if self._on_failure:
                 self._call(self._on_failure)
@@ -183,9 +197,18 @@ class Writer:
         # SQLAlchemy sends no ROLLBACK after a COMMIT that failed: the transaction is open still.
         with suppress(Exception):
             self._connection.connection.rollback()
-        refusal = StorageUnavailable(reason="the disk is full" if full else "an I/O error")
+        if fault is StorageFault.AWAY:
+            # Another connection for the next group; where none can be made, that one is refused.
+            with suppress(Exception):
+                self._connection.invalidate()
+            with suppress(Exception):
+                self._connection.close()
+        refusal = StorageUnavailable(reason=fault.value)
         outcomes: list[tuple[object, BaseException | None]] = [(None, refusal) for _ in jobs]
         self._call(_settle, receipts, [refusal] * len(receipts), jobs, outcomes)
+
+    def _announce(self, connection: Connection, receipts: bool, jobs: bool) -> None:
+        """Tell the other nodes of what is about to be committed."""
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -200,36 +223,12 @@ def _attempt(connection: Connection, job: _Job[object]) -> tuple[object, BaseExc
     try:
         result = job.work(connection)
     except Exception as error:
-        if _is_storage_fault(error):
+        if storage_fault(error):
             raise  # The disk, not the work: the whole group fails.
         savepoint.rollback()
         return None, error
     savepoint.commit()
     return result, None
-
-
-def _result_code(error: Exception) -> int | None:
-    """SQLite's primary result code, where the driver tells it."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "result", None)
-    return code & 0xFF if isinstance(code, int) else None
-
-
-# What says that the disk or the file is at fault, and not what was to be written.
-_STORAGE_CODES = frozenset(
-    {
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_NOTADB,
-    }
-)
-
-
-def _is_storage_fault(error: Exception) -> bool:
-    return isinstance(error, (OSError, StorageUnavailable)) or _result_code(error) in _STORAGE_CODES
 
 
 def _settle(

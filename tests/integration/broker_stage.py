@@ -24,6 +24,7 @@ from broker.store.engine import open_reader, open_writer
 from broker.store.schema import record
 from broker.store.writer import Writer
 from mapping.profile import Agreement, CodeLink, Route, SourceProfile
+from tests.stores import store_at
 
 NOW = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)
 PROFILE = SourceProfile(
@@ -95,8 +96,8 @@ async def open_stage(
     check_reports: CheckReports | None = None,
 ) -> AsyncIterator[Stage]:
     """A stage on a store in ``folder``."""
-    writer = Writer(open_writer(folder), asyncio.get_running_loop())
-    reader = open_reader(folder)
+    writer = Writer(open_writer(store_at(folder)), asyncio.get_running_loop())
+    reader = open_reader(store_at(folder))
     stage: Stage
 
     def clock() -> datetime:

@@ -31,6 +31,7 @@ from broker.submission import Submission, Uploader
 from mapping.record import UploadRecord, record_from_json, record_to_json
 from mapping.rules import RuleContext, check_record
 from tests.integration.scripted_gateway import Death, Hook, never
+from tests.stores import store_at
 from tests.unit.upload_samples import UPLOAD_DAY, valid_record
 
 T = TypeVar("T")
@@ -107,8 +108,8 @@ class SubmissionStage:
 
     async def start(self) -> None:
         """As the service starts: recovery before any work."""
-        self.writer = MortalWriter(open_writer(self.folder), asyncio.get_running_loop())
-        self.reader = open_reader(self.folder)
+        self.writer = MortalWriter(open_writer(store_at(self.folder)), asyncio.get_running_loop())
+        self.reader = open_reader(store_at(self.folder))
         await self.writer.write(lambda c: recover_packages(c, self.clock()))
         self.writer.hook = self.hook
         sealer = Sealer(

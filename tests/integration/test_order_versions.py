@@ -22,6 +22,8 @@ from mapping.record import record_from_json
 from mapping.visit import Order, Visit
 from tests.integration.broker_stage import NOW, Stage, open_stage
 
+pytestmark = pytest.mark.usefixtures("both_stores")
+
 TIMES = Times.before(NOW)
 ONE, TWO = PEOPLE[0], PEOPLE[1]
 

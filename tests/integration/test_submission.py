@@ -38,6 +38,8 @@ from tests.integration.submission_stage import (
 )
 from tests.unit.upload_samples import record_of
 
+pytestmark = pytest.mark.usefixtures("both_stores")
+
 
 @pytest.fixture
 async def play(tmp_path: Path) -> AsyncIterator[Play]:

@@ -33,6 +33,7 @@ from mapping.unuploaded import Outcome, codes_of, outcome_of
 from tests.conftest import Require
 from tests.folder.unuploaded import list_csv, list_row, list_zip
 from tests.integration.broker_stage import NOW, open_stage
+from tests.stores import store_at
 
 NAME = f"未上傳案件明細_{CLINIC}_20261115_20261120"
 VISITS = visits(NOW)
@@ -118,7 +119,7 @@ async def test_the_same_list_twice_changes_nothing(
     # The very same rows out of the ZIP are the same list.
     raw = list_zip(list_csv(ROWS), "a.csv")
     assert await command(raw, "--json", name=f"{NAME}.zip") == first
-    reader = open_reader(folder / "store")
+    reader = open_reader(store_at(folder / "store"))
     with reader.connect() as connection:
         counts = [
             connection.scalar(select(func.count()).select_from(table))
@@ -133,7 +134,7 @@ async def test_an_import_that_broke_off_goes_on(command: Callable[..., Any], fol
     raw = list_csv(ROWS)
     opened = open_unuploaded(raw, NAME)
     head = ListHead.of(raw, CLINIC, opened.from_on, opened.until_on)
-    engine = open_writer(folder / "store")
+    engine = open_writer(store_at(folder / "store"))
     with engine.begin() as connection:
         list_id, stored = begin_list(connection, head, datetime.now(UTC))
         assert stored == 0

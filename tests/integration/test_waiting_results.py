@@ -6,6 +6,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from adapters.folder.formats.ic_card_writer import write_ic_card
 from adapters.ports.intake import Door, Media, Payload
 from broker.demo.messages import Line, Times, bundle, oru
@@ -13,6 +15,8 @@ from broker.demo.people import PEOPLE, visits
 from broker.store.record_moves import release_waiting
 from mapping.record import record_from_json
 from tests.integration.broker_stage import NOW, Stage, open_stage
+
+pytestmark = pytest.mark.usefixtures("both_stores")
 
 TIMES = Times.before(NOW)
 ONE, TWO = PEOPLE[0], PEOPLE[1]

@@ -1,0 +1,108 @@
+"""Opening the store in PostgreSQL, which several brokers share.
+
+A commit returns when PostgreSQL has it on disk (``synchronous_commit``; where replicas must have
+it too, that is PostgreSQL's own setting). A node that was cut off or stopped in the middle of a
+transaction keeps no lock: the server ends its session.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from broker.store.dialect import suit_postgresql
+from broker.store.location import StoreUnreachable
+from broker.store.migrations import upgrade
+from broker.store.schema import metadata
+
+# One key for everything: whoever writes anything but receipts holds it until its commit.
+WRITE_LOCK = 7_301_462_113
+_UPGRADE_LOCK = WRITE_LOCK + 1
+_CONNECT_SECONDS = 10
+_IDLE_WRITER_SECONDS = 10
+_IDLE_READER_SECONDS = 600
+
+
+def open_shared_writer(url: str) -> Engine:
+    """An engine for writing; creates and upgrades the tables. Raises :class:`StoreUnreachable`
+    and ``SchemaUnknown``."""
+    suit_postgresql(metadata)
+    engine = _engine(url, _IDLE_WRITER_SECONDS, read_only=False)
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+            upgrade(connection)
+    except DBAPIError as error:
+        engine.dispose()
+        raise StoreUnreachable(reason=_reason(error)) from None
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_shared_reader(url: str) -> Engine:
+    """A read-only engine."""
+    return _engine(url, _IDLE_READER_SECONDS, read_only=True)
+
+
+def _engine(url: str, idle_seconds: int, *, read_only: bool) -> Engine:
+    options = [
+        "-c timezone=UTC",
+        "-c client_min_messages=error",
+        f"-c idle_in_transaction_session_timeout={idle_seconds * 1000}",
+        "-c tcp_keepalives_idle=5",
+        "-c tcp_keepalives_interval=2",
+        "-c tcp_keepalives_count=3",
+    ]
+    if read_only:
+        options.append("-c default_transaction_read_only=on")
+    else:
+        # No setting of the server makes an acknowledgement mean less than "on disk".
+        options.append("-c synchronous_commit=on")
+    try:
+        engine = create_engine(
+            url,
+            poolclass=QueuePool,
+            pool_size=6,
+            max_overflow=10,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={
+                "connect_timeout": _CONNECT_SECONDS,
+                "options": " ".join(options),
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15_000,
+            },
+        )
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise StoreUnreachable(reason=_install_hint(error)) from None
+    event.listen(engine, "handle_error", _hide_details)
+    return engine
+
+
+def _install_hint(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return "install labbroker[postgres]"
+    return "the url is not one that SQLAlchemy knows"
+
+
+def _hide_details(context: Any) -> None:
+    """What PostgreSQL says of an error may quote a row, which may be a patient's. What is said of
+    a connection that could not be made quotes none."""
+    state = getattr(context.original_exception, "sqlstate", None)
+    if state is None and context.connection is None:
+        return
+    text = f"{type(context.original_exception).__name__} ({state or 'no state'})"
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None:
+            error.args = (text,)
+
+
+def _reason(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
