@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from broker.finding_json import findings_from_json
-from broker.states import RecordState
+from broker.states import HeldReason, RecordState
+from broker.store.choices import candidates_of
 from broker.store.open_work import ranges_sent, records_in_order, source_of, visits_of_card_event
 from broker.store.reach_faults import faults_in_reach
 from broker.store.rows import AnyRow
@@ -162,7 +163,15 @@ def _fault(row: AnyRow, finding: Finding) -> Fault:
         order_code=row.order_code,
         place=row.place,
         due_at=row.due_at,
+        candidates=_candidates(row),
     )
+
+
+def _candidates(row: AnyRow) -> tuple[Mapping[str, Any], ...]:
+    if row.state != RecordState.HELD.value or row.held_reason != HeldReason.UNMATCHED.value:
+        return ()
+    found: Any = candidates_of(row).get("visits", ())
+    return tuple(found)
 
 
 def blocking_findings(row: AnyRow) -> tuple[Finding, ...]:

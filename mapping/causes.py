@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2s
+from typing import Any
 
 from mapping.big5 import TEXT_TAGS
 from mapping.finding import Finding
@@ -31,6 +32,8 @@ class Fault:
     place: str = ""
     due_at: datetime | None = None
     proposal: Proposal | None = None
+    candidates: tuple[Mapping[str, Any], ...] = ()
+    """The visits that a person could mean, the likeliest first, where none was taken."""
 
     @property
     def subject(self) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker.cli.candidate_text import candidate_line
 from broker.config import load_settings
 from broker.store.choices import open_tasks
 from broker.store.engine import open_reader
@@ -167,6 +168,7 @@ def _example(fault: Fault) -> dict[str, Any]:
         "at": fault.finding.place,
         "value": fault.finding.value,
         "proposal": _proposal(fault.proposal),
+        "candidates": [dict(each) for each in fault.candidates],
     }
 
 
@@ -197,10 +199,21 @@ def _text(cause: Cause, language: Language) -> str:
     if count > 1:
         places = ", ".join(f"#{each.record_id} {each.place}".strip() for each in cause.examples)
         lines.append(f"  {'例' if chinese else 'for example'}: {places}")
+    for each in cause.examples:
+        lines += _candidate_lines(each, language)
     proposed = cause.proposed
     if proposed and proposed[0].proposal is not None:
         lines.append(_proposal_text(cause, proposed[0].proposal, chinese))
     return "\n".join(lines) + "\n"
+
+
+def _candidate_lines(fault: Fault, language: Language) -> list[str]:
+    """The visits that one example could belong to, with why, and how one is chosen."""
+    if not fault.candidates:
+        return []
+    head = "候選就醫紀錄" if language == "zh" else "candidates"
+    lines = [f"  #{fault.record_id} {head} (labbroker match {fault.record_id} VISIT --by NAME):"]
+    return lines + [f"    {candidate_line(each, language)}" for each in fault.candidates]
 
 
 def _proposal_text(cause: Cause, proposal: Proposal, chinese: bool) -> str:
