@@ -14,7 +14,7 @@ from mapping.agreements import parties_of
 from mapping.collection_time import collected_at, usable
 from mapping.order_identity import order_identity
 from mapping.profile import SourceProfile
-from mapping.report import LabReport
+from mapping.report import LabReport, ReportStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class IndexedReport:
     chart_number: str
     taken_from: datetime | None
     taken_until: datetime | None
+    is_preliminary: bool = False
 
 
 def index_reports(
@@ -59,6 +60,7 @@ def _index(number: int, report: LabReport, profile: SourceProfile) -> IndexedRep
         chart_number=report.patient.chart_number,
         taken_from=min(times, default=None),
         taken_until=max(times, default=None),
+        is_preliminary=report.status is ReportStatus.PRELIMINARY,
     )
 
 

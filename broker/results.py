@@ -12,7 +12,13 @@ from sqlalchemy import Connection, Engine
 from adapters.ports.intake import Media
 from adapters.ports.results import ResultQuery, StoredReport, Viewer, Word
 from broker.logs import log_event
-from broker.store.results import find_reports, receipt_bytes, reports_of_receipt, words_on
+from broker.store.results import (
+    find_reports,
+    receipt_bytes,
+    reports_before,
+    reports_of_receipt,
+    words_on,
+)
 from broker.store.rows import AnyRow
 from mapping.errors import UnreadablePayload
 from mapping.parsed import Reader
@@ -50,6 +56,29 @@ class ReadResults:
         with self._engine.connect() as connection:
             rows = reports_of_receipt(connection, viewer, receipt_id)
             return tuple(self._result(connection, viewer, row) for row in rows)
+
+    def word_of(
+        self, viewer: Viewer, receipt_id: int, number: int, most_before: int = 0
+    ) -> tuple[StoredReport | None, tuple[StoredReport, ...]]:
+        """One report of a receipt with the words on its result up to it, and at most
+        ``most_before`` other results of the same person that were told before, newest first."""
+        with self._engine.connect() as connection:
+            for row in reports_of_receipt(connection, viewer, receipt_id):
+                if row.number == number:
+                    break
+            else:
+                return None, ()
+            result = self._result(connection, viewer, row)
+            words = tuple(
+                word
+                for word in result.words
+                if (word.receipt_id, word.number) <= (receipt_id, number)
+            )
+            if not any((word.receipt_id, word.number) == (receipt_id, number) for word in words):
+                return None, ()
+            before = reports_before(connection, viewer, row, most_before) if most_before else ()
+            earlier = tuple(self._result(connection, viewer, each) for each in before)
+        return StoredReport(result.cursor, words), earlier
 
     def _result(self, connection: Connection, viewer: Viewer, row: AnyRow) -> StoredReport:
         words = []

@@ -13,6 +13,8 @@ class Outgoing:
 
     outgoing_id: int
     raw: bytes
+    name: str = ""
+    """What a file of it is called; the same each time."""
 
 
 class Outbox(Protocol):

@@ -20,6 +20,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
+    delivery_tables,  # noqa: F401
     rate_tables,  # noqa: F401
 )
 from broker.store.dialect import is_shared

@@ -1,0 +1,126 @@
+"""The outbox of one destination, as its sender sees it, kept in the store."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from adapters.ports.outbox import Outgoing
+from broker.delivery.agreement import DeliveryAgreement, DeliveryState
+from broker.logs import log_event
+from broker.store.engine import open_snapshot
+from broker.store.outbox import begin_attempt, end_attempt, first_open
+from broker.store.rows import AnyRow
+from broker.store.writer import Writer
+from mapping.errors import LabbrokerError
+
+_log = logging.getLogger(__name__)
+
+
+class NotTheirs(LabbrokerError):
+    """The report is not, or not any more, one that this clinic ordered, or cannot be read."""
+
+    code = "delivery-not-theirs"
+    en = (
+        "The report is none that this clinic ordered, or it cannot be read any more.",
+        "Look at the receipt; run `labbroker replay` once its settings are right.",
+    )
+    zh = (
+        "該報告並非此診所所開立，或已無法讀取。",
+        "請檢視該收件；設定更正後執行 `labbroker replay`。",
+    )
+
+
+class Renderer(Protocol):
+    """Makes what is sent. Blocks."""
+
+    def __call__(
+        self, agreement: DeliveryAgreement, row: AnyRow, now: datetime
+    ) -> tuple[str, bytes]:
+        """The name of a file of it, and its bytes. Raises LabbrokerError for what cannot be
+        written as it is."""
+        ...
+
+
+class StoredOutbox:
+    """Implements :class:`adapters.ports.outbox.Outbox`. What is sent is made at the first try and
+    kept until it has arrived, so that every try sends the same bytes."""
+
+    def __init__(
+        self,
+        agreement: DeliveryAgreement,
+        writer: Writer,
+        reader: Engine,
+        render: Renderer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._agreement = agreement
+        self._writer = writer
+        self._reader = reader
+        self._render = render
+        self._clock = clock
+
+    async def first(self) -> Outgoing | None:
+        while True:
+            row = await asyncio.to_thread(self._look)
+            if row is None:
+                return None
+            try:
+                name, body = await asyncio.to_thread(self._made, row)
+            except LabbrokerError as error:
+                await self._end(row.id, DeliveryState.REFUSED, error_code=error.code)
+                continue
+            except Exception as error:  # noqa: BLE001 - one report must not hold up all others
+                log_event(_log, "delivery.fault", delivery_id=row.id, error=error)
+                await self._end(row.id, DeliveryState.REFUSED, error_code="internal")
+                continue
+            began = await self._writer.write(
+                lambda c, row=row, name=name, body=body: begin_attempt(  # type: ignore[misc]
+                    c, row.id, name, body, self._clock()
+                )
+            )
+            if began:
+                return Outgoing(row.id, body, name)
+
+    async def delivered(self, outgoing_id: int, answer: str) -> None:
+        await self._end(outgoing_id, DeliveryState.ACKNOWLEDGED, answer=answer)
+
+    async def refused(self, outgoing_id: int, answer: str, text: str) -> None:
+        # The text is the receiver's, who may name the patient in it: it is not kept.
+        await self._end(
+            outgoing_id, DeliveryState.REFUSED, answer=answer, error_code="receiver-refused"
+        )
+
+    async def failed(self, outgoing_id: int, reason: str) -> None:
+        await self._end(outgoing_id, DeliveryState.FAILED, error_code=reason)
+
+    def _look(self) -> AnyRow | None:
+        with open_snapshot(self._reader) as connection:
+            return first_open(connection, self._agreement.name)
+
+    def _made(self, row: AnyRow) -> tuple[str, bytes]:
+        if row.body is not None:
+            return row.name, row.body
+        return self._render(self._agreement, row, self._clock())
+
+    async def _end(
+        self, outgoing_id: int, state: DeliveryState, *, answer: str = "", error_code: str = ""
+    ) -> None:
+        await self._writer.write(
+            lambda c: end_attempt(
+                c, outgoing_id, state, self._clock(), answer=answer, error_code=error_code
+            )
+        )
+        log_event(
+            _log,
+            f"delivery.{state.value}",
+            level=logging.WARNING if state is DeliveryState.REFUSED else logging.INFO,
+            delivery_id=outgoing_id,
+            destination=self._agreement.name,
+            reason=error_code or state.value,
+        )

@@ -1,0 +1,97 @@
+"""The tables of delivery: what clinics are to receive, each try, and results that are critical."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+)
+
+from broker.store.schema import Instant, metadata
+
+_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+outgoing = Table(
+    "outgoing",
+    metadata,
+    # The order in which a destination receives.
+    Column("id", _ID, primary_key=True),
+    Column("destination", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("clinic_code", String, nullable=False),
+    Column("lab_code", String, nullable=False),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    # Which report of the receipt, from 1.
+    Column("number", Integer, nullable=False),
+    # How often a person had it sent anew; 0 for what went by itself.
+    Column("again", Integer, nullable=False, server_default="0"),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("queued_at", Instant, nullable=False),
+    Column("sent_at", Instant),
+    Column("ended_at", Instant),
+    # MSA-1, an HTTP status, the name of a file, or who read it.
+    Column("answer", String, nullable=False, server_default=""),
+    Column("error_code", String, nullable=False, server_default=""),
+    Column("name", String, nullable=False, server_default=""),
+    Column("sha256", LargeBinary(32)),
+    # Fixed before the first try, so that every try sends the same; gone when it has arrived.
+    Column("body", LargeBinary),
+    Index("outgoing_once", "destination", "receipt_id", "number", "again", unique=True),
+    Index("outgoing_clinic", "clinic_code", "kind", "id"),
+    Index("outgoing_receipt", "receipt_id"),
+)
+Index(
+    "outgoing_open",
+    outgoing.c.destination,
+    outgoing.c.id,
+    sqlite_where=outgoing.c.state.in_(("queued", "sent", "failed")),
+    postgresql_where=outgoing.c.state.in_(("queued", "sent", "failed")),
+)
+
+delivery_attempt = Table(
+    "delivery_attempt",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("outgoing_id", ForeignKey("outgoing.id"), nullable=False, index=True),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String, nullable=False, server_default=""),
+    Column("error_code", String, nullable=False, server_default=""),
+)
+
+critical_result = Table(
+    "critical_result",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("receipt_id", ForeignKey("receipt.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    # The place of the line in its report, from 1.
+    Column("line", Integer, nullable=False),
+    # Alike for the same value of the same result, said once more; b"" where nothing joins them.
+    Column("said", LargeBinary(16), nullable=False),
+    Column("clinic_code", String, nullable=False),
+    Column("lab_code", String, nullable=False),
+    Column("source_id", String, nullable=False),
+    # "flag" or "limit".
+    Column("reason", String, nullable=False),
+    Column("found_at", Instant, nullable=False),
+    Column("confirmed_at", Instant),
+    Column("confirmed_by", String, nullable=False, server_default=""),
+    Index("critical_result_line", "receipt_id", "number", "line", unique=True),
+    Index("critical_result_clinic", "clinic_code", "id"),
+    Index("critical_result_said", "said"),
+)
+Index(
+    "critical_result_open",
+    critical_result.c.clinic_code,
+    critical_result.c.found_at,
+    sqlite_where=critical_result.c.confirmed_at.is_(None),
+    postgresql_where=critical_result.c.confirmed_at.is_(None),
+)

@@ -1,0 +1,259 @@
+"""The outbox: one row for each destination and word on a result, until it has arrived.
+
+A row is written in the transaction that stores the report, so that nothing is lost between them
+and nothing is there twice. Rows of one destination leave in the order of their ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from broker.delivery.agreement import (
+    OPEN_STATES,
+    Agreements,
+    DeliveryKind,
+    DeliveryState,
+)
+from broker.report_index import IndexedReport
+from broker.store.delivery_tables import delivery_attempt, outgoing
+from broker.store.dialect import insert_new
+from broker.store.rows import AnyRow
+
+_OPEN = [state.value for state in OPEN_STATES]
+_LONGEST_ANSWER = 200
+
+
+def enqueue(
+    connection: Connection,
+    receipt_id: int,
+    reports: Iterable[IndexedReport],
+    agreements: Agreements,
+    now: datetime,
+) -> int:
+    """Queue the reports of a receipt for those who ordered them. Returns how many rows are new;
+    the same receipt again adds none."""
+    added = 0
+    for each in reports:
+        for agreement in agreements.of(
+            each.clinic_code, each.lab_code, preliminary=each.is_preliminary
+        ):
+            added += connection.execute(
+                insert_new(connection, outgoing).on_conflict_do_nothing(),
+                {
+                    "destination": agreement.name,
+                    "kind": agreement.kind.value,
+                    "clinic_code": each.clinic_code,
+                    "lab_code": each.lab_code,
+                    "receipt_id": receipt_id,
+                    "number": each.number,
+                    "state": DeliveryState.QUEUED.value,
+                    "queued_at": now,
+                },
+            ).rowcount
+    return added
+
+
+def send_again(connection: Connection, outgoing_id: int, now: datetime) -> int | None:
+    """A new row for what was sent, or refused, before; None where there is no such row, or it is
+    on its way still. A person asks for it."""
+    row = connection.execute(select(outgoing).where(outgoing.c.id == outgoing_id)).one_or_none()
+    if row is None or row.state in _OPEN:
+        return None
+    last = connection.execute(
+        select(func.max(outgoing.c.again)).where(
+            outgoing.c.destination == row.destination,
+            outgoing.c.receipt_id == row.receipt_id,
+            outgoing.c.number == row.number,
+        )
+    ).scalar_one()
+    names = ("destination", "kind", "clinic_code", "lab_code", "receipt_id", "number")
+    made = connection.execute(
+        insert(outgoing).values(
+            {name: getattr(row, name) for name in names}
+            | {"again": last + 1, "state": DeliveryState.QUEUED.value, "queued_at": now}
+        )
+    )
+    return int(made.inserted_primary_key[0])  # type: ignore[index]
+
+
+def first_open(connection: Connection, destination: str) -> AnyRow | None:
+    """The oldest row of a destination that has not arrived."""
+    return connection.execute(
+        select(outgoing)
+        .where(outgoing.c.destination == destination, outgoing.c.state.in_(_OPEN))
+        .order_by(outgoing.c.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def begin_attempt(
+    connection: Connection, outgoing_id: int, name: str, body: bytes, now: datetime
+) -> bool:
+    """Note a try before its first byte leaves; the first one fixes what is sent. False where the
+    row is not open any more."""
+    row = connection.execute(
+        select(outgoing.c.state, outgoing.c.body).where(outgoing.c.id == outgoing_id)
+    ).one_or_none()
+    if row is None or row.state not in _OPEN:
+        return False
+    values: dict[str, object] = {
+        "state": DeliveryState.SENT.value,
+        "attempts": outgoing.c.attempts + 1,
+        "sent_at": now,
+    }
+    if row.body is None:
+        values |= {"body": body, "name": name, "sha256": hashlib.sha256(body).digest()}
+    connection.execute(update(outgoing).where(outgoing.c.id == outgoing_id).values(values))
+    connection.execute(insert(delivery_attempt).values(outgoing_id=outgoing_id, started_at=now))
+    return True
+
+
+def end_attempt(
+    connection: Connection,
+    outgoing_id: int,
+    state: DeliveryState,
+    now: datetime,
+    *,
+    answer: str = "",
+    error_code: str = "",
+) -> None:
+    """Note what came of the newest try. What has arrived, or was refused, stays so."""
+    done = state in (DeliveryState.ACKNOWLEDGED, DeliveryState.REFUSED)
+    changed = connection.execute(
+        update(outgoing)
+        .where(outgoing.c.id == outgoing_id, outgoing.c.state.in_(_OPEN))
+        .values(
+            state=state.value,
+            answer=answer[:_LONGEST_ANSWER],
+            error_code=error_code[:_LONGEST_ANSWER],
+            **({"ended_at": now} if done else {}),
+            **({"body": None} if state is DeliveryState.ACKNOWLEDGED else {}),
+        )
+    ).rowcount
+    newest = (
+        select(func.max(delivery_attempt.c.id))
+        .where(delivery_attempt.c.outgoing_id == outgoing_id)
+        .scalar_subquery()
+    )
+    if changed:
+        connection.execute(
+            update(delivery_attempt)
+            .where(delivery_attempt.c.id == newest, delivery_attempt.c.ended_at.is_(None))
+            .values(ended_at=now, outcome=state.value, error_code=error_code[:_LONGEST_ANSWER])
+        )
+
+
+def attempts_of(connection: Connection, outgoing_id: int) -> list[AnyRow]:
+    """The tries of a row, oldest first."""
+    return list(
+        connection.execute(
+            select(delivery_attempt)
+            .where(delivery_attempt.c.outgoing_id == outgoing_id)
+            .order_by(delivery_attempt.c.id)
+        )
+    )
+
+
+def mark_read(
+    connection: Connection,
+    outgoing_id: int,
+    institutions: frozenset[str] | None,
+    by: str,
+    now: datetime,
+) -> AnyRow | None:
+    """A person has read a result of the inbox. The row as it was, or None where there is none for
+    these institutions; a second reading changes nothing."""
+    found = inbox_row(connection, institutions, outgoing_id)
+    if found is not None and found.state in _OPEN:
+        end_attempt(connection, outgoing_id, DeliveryState.ACKNOWLEDGED, now, answer=by)
+    return found
+
+
+def inbox_of(
+    connection: Connection,
+    institutions: frozenset[str] | None,
+    *,
+    before: int | None = None,
+    count: int = 50,
+    unread: bool = False,
+) -> list[AnyRow]:
+    """What lies in the inboxes of these clinics (None: all), the newest first; ``before`` is the id
+    of the last row that is known already. No patient's data; see :class:`broker.results`."""
+    statement = select(outgoing).where(outgoing.c.kind == DeliveryKind.INBOX.value)
+    if institutions is not None:
+        statement = statement.where(outgoing.c.clinic_code.in_(sorted(institutions - {""})))
+    if before is not None:
+        statement = statement.where(outgoing.c.id < before)
+    if unread:
+        statement = statement.where(outgoing.c.state.in_(_OPEN))
+    return list(connection.execute(statement.order_by(outgoing.c.id.desc()).limit(count)))
+
+
+def inbox_row(
+    connection: Connection, institutions: frozenset[str] | None, outgoing_id: int
+) -> AnyRow | None:
+    """One result of an inbox; another's is none."""
+    row = delivery_row(connection, institutions, outgoing_id)
+    return row if row is not None and row.kind == DeliveryKind.INBOX.value else None
+
+
+def delivery_row(
+    connection: Connection, institutions: frozenset[str] | None, outgoing_id: int
+) -> AnyRow | None:
+    """One delivery of these clinics or laboratories; another's is none."""
+    statement = select(outgoing).where(outgoing.c.id == outgoing_id)
+    if institutions is not None:
+        mine = sorted(institutions - {""})
+        statement = statement.where(
+            outgoing.c.clinic_code.in_(mine) | outgoing.c.lab_code.in_(mine)
+        )
+    return connection.execute(statement).one_or_none()
+
+
+def deliveries_of(
+    connection: Connection,
+    institutions: frozenset[str] | None,
+    *,
+    receipt_id: int | None = None,
+    state: DeliveryState | None = None,
+    before: int | None = None,
+    count: int = 50,
+) -> list[AnyRow]:
+    """Deliveries to these clinics, or of these laboratories (None: all), the newest first."""
+    statement = select(outgoing)
+    if institutions is not None:
+        mine = sorted(institutions - {""})
+        statement = statement.where(
+            outgoing.c.clinic_code.in_(mine) | outgoing.c.lab_code.in_(mine)
+        )
+    if receipt_id is not None:
+        statement = statement.where(outgoing.c.receipt_id == receipt_id)
+    if state is not None:
+        statement = statement.where(outgoing.c.state == state.value)
+    if before is not None:
+        statement = statement.where(outgoing.c.id < before)
+    return list(connection.execute(statement.order_by(outgoing.c.id.desc()).limit(count)))
+
+
+def delivery_counts(connection: Connection) -> dict[str, int]:
+    """Deliveries by state, inboxes left out: those wait for a person who may not come."""
+    rows = connection.execute(
+        select(outgoing.c.state, func.count())
+        .where(outgoing.c.kind != DeliveryKind.INBOX.value)
+        .group_by(outgoing.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def oldest_undelivered_at(connection: Connection) -> datetime | None:
+    """Since when the oldest one waits that should leave by itself."""
+    found: datetime | None = connection.execute(
+        select(func.min(outgoing.c.queued_at)).where(
+            outgoing.c.kind != DeliveryKind.INBOX.value, outgoing.c.state.in_(_OPEN)
+        )
+    ).scalar()
+    return found
