@@ -9,6 +9,7 @@ from importlib import resources
 from aiohttp import web
 
 from broker.store.person_language import set_language
+from broker.web.console.codes import confirm_habit, decide_code, show_codes
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.record import (
     decide_record,
@@ -18,11 +19,14 @@ from broker.web.console.record import (
     show_replay,
 )
 from broker.web.console.record_list import show_records
+from broker.web.console.sources import show_sources
 from broker.web.console.today import show_today
+from broker.web.console.uploads import settle_upload, show_upload, show_uploads
 from broker.web.console.worklist import fix_cause, show_worklist
 from broker.web.identity import for_anybody, person_of, signed_in
 
 _ID = r"{record:[0-9]{1,12}}"
+_PACKAGE = r"{package:[0-9]{1,12}}"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -45,6 +49,13 @@ def console_routes() -> list[web.RouteDef]:
         web.post(rf"/records/{_ID}/replay", replay_record),
         web.post(rf"/records/{_ID}/decide", decide_record),
         web.get("/worklist", show_worklist),
+        web.get("/uploads", show_uploads),
+        web.get(rf"/uploads/{_PACKAGE}", show_upload),
+        web.post(rf"/uploads/{_PACKAGE}/settle", settle_upload),
+        web.get("/sources", show_sources),
+        web.get("/codes", show_codes),
+        web.post("/codes", decide_code),
+        web.post("/codes/confirm", confirm_habit),
         web.post(r"/worklist/{group:[0-9a-f]{8}}", fix_cause),
     ]
 
