@@ -23,6 +23,7 @@ from mapping.rules import (
     ImportedLists,
     RuleContext,
     check_record,
+    name_findings,
     numbered_package_findings,
     unchecked_codes,
 )
@@ -67,6 +68,7 @@ def check_upload(
         stem, records = read_package(stream, on_encoding=encodings.append, on_fault=faults)
     else:
         records = read_upload(stream, on_encoding=encodings.append, on_fault=faults)
+    result.add_findings(name_findings(result.file, stem if media is Media.NHI_ZIP else ""))
     numbered = faults.number(records)
     first = list(islice(numbered, 1))
     if encodings != ["Big5"]:

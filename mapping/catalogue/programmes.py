@@ -68,6 +68,18 @@ class ImplantOperation:
     approaches: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class ImplantMethod:
+    """One character of r3 of an implant row: ``place`` 1 side, 2 operation, 3 approach; ``joint``
+    is ``knee``, ``hip`` or ``""`` for both."""
+
+    place: int
+    joint: str
+    code: str
+    name_zh: str
+    name_en: str
+
+
 def programme_item(code: str, number: str) -> ProgrammeItem | None:
     """The rule of row ``number`` (r1) of an order code of a special programme."""
     rows = _programme_items().get(code)
@@ -126,6 +138,21 @@ def has_report_template(code: str) -> bool:
 def implant_operation(code: str) -> ImplantOperation | None:
     """What r3 may say for an implant order code (SPEC114 pp. 46-48), or ``None``."""
     return _implant_operations().get(code)
+
+
+@cache
+def implant_orders() -> tuple[str, ...]:
+    """The order codes of joint implants."""
+    return tuple(_implant_operations())
+
+
+@cache
+def implant_methods() -> tuple[ImplantMethod, ...]:
+    """What each character of r3 of an implant row means (SPEC114 p. 10)."""
+    return tuple(
+        ImplantMethod(int(row["place"]), row["joint"], row["code"], row["name_zh"], row["name_en"])
+        for row in read_table("implant-methods")
+    )
 
 
 @cache

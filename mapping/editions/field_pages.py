@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mapping.catalogue.programmes import implant_methods, implant_operation, implant_orders
 from mapping.catalogue.tables import code_table
 from mapping.editions.edition import Case, Edition, FieldRule, Requirement, Variant, editions
 from mapping.errors import Language
@@ -28,6 +29,9 @@ _FORMS = {
     "visit-serial": ("one of the forms of a visit serial", "就醫序號格式之一"),
 }
 _MOST_LISTED = 40
+_IMPLANT_TAG = "r3"
+_PLACES = {1: ("side", "側別"), 2: ("operation", "手術"), 3: ("approach", "入路")}
+_JOINTS = {"": ("", ""), "knee": ("knee", "膝"), "hip": ("hip", "髖")}
 
 
 def field_page(tag: str, language: Language, variant: Variant = Variant.DAILY) -> str:
@@ -49,6 +53,8 @@ def field_page(tag: str, language: Language, variant: Variant = Variant.DAILY) -
                 f"    {code}  {name.name_zh if zh else name.name_en}"
                 for code, name in names.items()
             ]
+    if rule.tag == _IMPLANT_TAG:
+        lines += ["", *_implant_lines(zh)]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +98,44 @@ def _code_tables(edition: Edition) -> list[str]:
         lines += ["| code | 名稱 | name |", "|---|---|---|"]
         lines += [f"| `{code}` | {one.name_zh} | {one.name_en} |" for code, one in table.items()]
         lines.append("")
+    return [*lines, *_implant_tables()]
+
+
+def _implant_lines(zh: bool) -> list[str]:
+    """What r3 says in rows 4 and 5 of joint implants (h1 = 4)."""
+    lines = [
+        "人工關節植入物（h1 = 4）r1 = 4、5：3 碼，依序為側別、手術、入路。"
+        if zh
+        else "Joint implants (h1 = 4), r1 = 4 and 5: three characters, side, operation, approach."
+    ]
+    for each in implant_methods():
+        name = each.name_zh if zh else each.name_en
+        kind = " ".join(part for part in (_PLACES[each.place][zh], _JOINTS[each.joint][zh]) if part)
+        lines.append(f"    {each.place}  {each.code}  {name} ({kind})")
+    for code in implant_orders():
+        lines.append(f"    {code}: {_implant_form(code)}")
     return lines
+
+
+def _implant_form(code: str) -> str:
+    allowed = implant_operation(code)
+    assert allowed is not None  # noqa: S101 - the code comes from the table
+    parts = ("LR", allowed.operations, allowed.approaches)
+    return " + ".join("/".join(sorted(each)) for each in parts)
+
+
+def _implant_tables() -> list[str]:
+    lines = ["### r3 of joint implants", ""]
+    lines += ["h1 = 4, r1 = 4 and 5: side, operation, approach, one character each (p. 10).", ""]
+    lines += ["| place | joint | code | 名稱 | name |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {_PLACES[each.place][0]} | {each.joint} | `{each.code}` | {each.name_zh} "
+        f"| {each.name_en} |"
+        for each in implant_methods()
+    ]
+    lines += ["", "| order code | r3 |", "|---|---|"]
+    lines += [f"| `{code}` | {_implant_form(code)} |" for code in implant_orders()]
+    return [*lines, ""]
 
 
 def _size(rule: FieldRule, zh: bool) -> str:

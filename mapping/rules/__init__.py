@@ -2,6 +2,7 @@
 
 from mapping.rules.claims import ClaimedMonths, ClaimedOrder, ClaimList, ClaimLists
 from mapping.rules.context import RuleContext, Validity
+from mapping.rules.file_name import name_findings
 from mapping.rules.lists import NO_LISTS, ImportedLists
 from mapping.rules.package import check_package, numbered_package_findings, package_findings
 from mapping.rules.record import check_record
@@ -18,6 +19,7 @@ __all__ = [
     "Validity",
     "check_package",
     "check_record",
+    "name_findings",
     "numbered_package_findings",
     "package_findings",
     "unchecked_codes",

@@ -14,7 +14,12 @@ from datetime import date
 
 _ELEMENT = re.compile(r"\(([^()]*)\)([^()]*)")
 _FIXED_DIGITS = {"01": 14, "17": 6, "20": 2}
+_FREE = frozenset(("10", "21"))
 _LONGEST_TEXT = 20
+# What a scanner puts before a code to say that it is GS1, and how it gives the separator FNC1.
+_SCANNED = re.compile(r"\](?:d2|C1|Q3|e0|J1)")
+_SEPARATOR_INSIDE = re.compile(r"[\x1d␝]|[<＜{\[](?:GS|FNC1)[>＞}\]]", re.IGNORECASE)
+_SEPARATOR = re.compile(f"^(?:{_SEPARATOR_INSIDE.pattern})", re.IGNORECASE)
 _GS1_SYMBOLS = frozenset("!\"%&'()*+,-./:;<=>?_ #$@[\\]^`{|}~")
 
 _HIBC_VALUES = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-. $/+%"
@@ -44,6 +49,33 @@ def bar_code_problem(code: str, month: str) -> str:
     if code[:1].isascii() and code[:1].isalnum():
         return _maker_problem(code)
     return "D1"
+
+
+def bracketed_gs1(code: str) -> str:
+    """A GS1 bar code as a scanner gives it (identifiers run together, FNC1 as a separator) with
+    the brackets that SPEC114 p. 46 prints, or ``""`` for any other text. What follows a lot
+    number without a separator cannot be told from it and stays in it."""
+    text = _SCANNED.sub("", code, count=1)
+    if text.startswith(("(", "+")):
+        return ""
+    elements: list[str] = []
+    rest = text
+    while rest:
+        rest = _SEPARATOR.sub("", rest, count=1)
+        name, value = rest[:2], rest[2:]
+        length = _FIXED_DIGITS.get(name)
+        if (length is None and name not in _FREE) or not (elements or name == "01"):
+            return ""
+        if length is None:
+            end = _SEPARATOR_INSIDE.search(value)
+            length = end.start() if end else len(value)
+        element, rest = value[:length], value[length:]
+        if len(element) < length or not element or (name in _FIXED_DIGITS and not _digits(element)):
+            return ""
+        if name == "01" and element[-1] != gs1_check_digit(element[:-1]):
+            return ""
+        elements.append(f"({name}){element}")
+    return "".join(elements)
 
 
 def gs1_check_digit(digits: str) -> str:

@@ -27,6 +27,7 @@ from mapping.rocdate import is_roc_date, is_roc_time
 
 _IDENTIFIER = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _SPECIALS = frozenset(XML_SPECIALS)
+_MOST_LISTED = 40
 
 
 class Problem(NamedTuple):
@@ -99,6 +100,8 @@ def _character_problems(value: str) -> list[Problem]:
 
 def _code_check(rule: FieldRule, allowed: frozenset[str]) -> FieldCheck:
     own_code = rule.wrong != "03"
+    listed = f": {', '.join(sorted(allowed))}" if len(allowed) <= _MOST_LISTED else ""
+    wrong = (Problem(rule.wrong, parameters=(("allowed", listed),)),)
 
     def check(value: str) -> tuple[Problem, ...]:
         if value in allowed:
@@ -108,7 +111,7 @@ def _code_check(rule: FieldRule, allowed: frozenset[str]) -> FieldCheck:
             return (length_problem(actual, rule),)
         if rule.type == "9" and not own_code and not (value.isascii() and value.isdigit()):
             return (Problem("05"),)
-        return (Problem(rule.wrong),)
+        return wrong
 
     return check
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mapping.catalogue.programmes import implant_operation
 from mapping.finding import Finding, Severity
-from mapping.rules.barcodes import bar_code_problem
+from mapping.rules.barcodes import bar_code_problem, bracketed_gs1
 
 MOST_BAR_CODES = 20
 SEPARATOR = ";"
@@ -25,8 +25,9 @@ def implant_findings(
     """Codes 01 and 03 of r3, A1-C3, D1 and D2 of the bar codes, D3 of the order as a whole.
 
     A bar code's finding holds that one bar code as its value and its number in the row as the
-    parameter ``item``. Bar codes must not expire before the month of execution (h4), which stands
-    for the fee month here: the daily file has none.
+    parameter ``item``. A GS1 bar code as a scanner gives it, without brackets, is a warning: NHI
+    would take it for a maker's code. Bar codes must not expire before the month of execution
+    (h4), which stands for the fee month here: the daily file has none.
     """
     numbers = {row.get("r1", "").lstrip("0") for row in rows}
     missing = [number for number in _REQUIRED_ROWS if number not in numbers]
@@ -64,7 +65,9 @@ def _approach_findings(order_code: str, approach: str, place: str) -> Iterator[F
         or approach[1] not in operation.operations
         or approach[2] not in operation.approaches
     ):
-        yield Finding("03", "r3", place, approach)
+        parts = ("LR", operation.operations, operation.approaches)
+        allowed = (("allowed", f": {' + '.join('/'.join(sorted(each)) for each in parts)}"),)
+        yield Finding("03", "r3", place, approach, parameters=allowed)
 
 
 def _bar_code_findings(text: str, month: str, place: str) -> Iterator[Finding]:
@@ -73,8 +76,12 @@ def _bar_code_findings(text: str, month: str, place: str) -> Iterator[Finding]:
         parameters = (("count", str(len(items))),)
         yield Finding("D2", "r4", place, text, parameters=parameters)
     for number, item in enumerate(items, start=1):
+        about = (("item", str(number)),)
         if problem := bar_code_problem(item, month):
-            yield Finding(problem, "r4", place, item, parameters=(("item", str(number)),))
+            yield Finding(problem, "r4", place, item, parameters=about)
+        if written := bracketed_gs1(item):
+            told = (*about, ("written", written))
+            yield Finding("bar-code-raw-scan", "r4", place, item, Severity.WARNING, told)
 
 
 def _common_era(month: str) -> str:

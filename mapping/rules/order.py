@@ -20,6 +20,9 @@ class ItemRule(NamedTuple):
     name: str
     units: frozenset[str]
     words: frozenset[str]
+    listed_units: str = ""
+    listed_words: str = ""
+    """The same as they are printed, behind a colon."""
 
 
 def order_findings(header: Mapping[str, str], context: RuleContext) -> Iterator[Finding]:
@@ -54,6 +57,8 @@ def item_rules(code: str) -> Mapping[str, ItemRule]:
             fold_name(fit_text(item.name, "r2")[0]),
             frozenset(map(fold_unit, item.units)),
             frozenset(item.words),
+            f": {', '.join(item.units)}",
+            f": {', '.join(item.words)}",
         )
         for item in report_items(code)
     }
@@ -82,9 +87,11 @@ def item_findings(
     if name and fold_name(name) != rule.name:
         yield Finding("item-name-differs", "r2", place, name, Severity.WARNING)
     if rule.units and unit and fold_unit(unit) not in rule.units:
-        yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING)
+        about = (("allowed", rule.listed_units),)
+        yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING, about)
     if rule.words and value and value not in rule.words:
-        yield Finding("result-word-not-listed", "r4", place, value, Severity.WARNING)
+        about = (("allowed", rule.listed_words),)
+        yield Finding("result-word-not-listed", "r4", place, value, Severity.WARNING, about)
 
 
 def _in_force(code: str, collected: str, context: RuleContext) -> bool:

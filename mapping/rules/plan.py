@@ -13,7 +13,7 @@ from operator import getitem
 from typing import NamedTuple
 
 from mapping.editions.edition import Edition, FieldRule, Requirement, in_any_case
-from mapping.rules.element_order import first_astray
+from mapping.rules.element_order import first_astray, first_gap
 from mapping.rules.fields import FieldCheck, Problem, field_check
 
 _MOST_REMEMBERED = 4096
@@ -45,12 +45,15 @@ class LevelShape(NamedTuple):
     """What is known of a level from its tags alone.
 
     ``checks`` in the order of the tags, ``None`` when a tag may not be there; ``complete``: no
-    required and no expected field is missing; ``astray``: the first tag out of order, or ``""``.
+    required and no expected field is missing; ``astray``: the first tag out of order, or ``""``;
+    ``gap``: the first part of a report text that is missing though a later one is there, and the
+    later one.
     """
 
     checks: tuple[RememberedCheck, ...] | None
     complete: bool
     astray: str
+    gap: tuple[str, str] | None
 
     def is_clean(self, values: Iterable[str]) -> bool:
         """Whether every value passes; ``values`` in the order of the tags."""
@@ -82,7 +85,10 @@ class FieldPlan:
             may_be = self.checks.keys() - self.blank >= set(tags)
             checks = tuple(self.checks[tag] for tag in tags) if may_be else None
             shape = self.shapes[tags] = LevelShape(
-                checks, self.wanted.issubset(tags), first_astray(tags)
+                checks,
+                self.wanted.issubset(tags),
+                first_astray(tags),
+                first_gap(set(tags) - self.blank),
             )
         return shape
 

@@ -33,7 +33,8 @@ def programme_findings(order_code: str, row: Mapping[str, str], place: str) -> I
     if item is None:
         allowed = closed_numbers(order_code)
         if allowed and number.isascii() and number.isdigit():
-            yield Finding("08", "r1", place, row["r1"])
+            listed = (("allowed", f": {', '.join(sorted(allowed, key=int))}"),)
+            yield Finding("08", "r1", place, row["r1"], parameters=listed)
         return
     for tag in item.blank:
         if row.get(tag):
@@ -45,12 +46,13 @@ def programme_findings(order_code: str, row: Mapping[str, str], place: str) -> I
     value = row.get(tag, "")
     if value and (code := _value_code(item, value)):
         severity = Severity.WARNING if code == "result-word-not-listed" else Severity.ERROR
-        yield Finding(code, tag, place, value, severity)
+        yield Finding(code, tag, place, value, severity, _allowed(item, code))
     name = row.get("r2", "")
     if name and item.name and fold_name(name) != fold_name(item.name):
         yield Finding("item-name-differs", "r2", place, name, Severity.WARNING)
     if unit and item.unit and fold_unit(unit) != fold_unit(item.unit):
-        yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING)
+        about = (("allowed", f": {item.unit}"),)
+        yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING, about)
     judged = row.get("r4-1", "")
     if (
         item.kind == "word"
@@ -89,6 +91,18 @@ def companion_findings(order_code: str, rows: Sequence[Mapping[str, str]]) -> It
                 yield Finding(
                     "companion-row-missing", "r1", place, value, Severity.WARNING, parameters
                 )
+
+
+def _allowed(item: ProgrammeItem, code: str) -> tuple[tuple[str, str], ...]:
+    """What the row may say, for the finding of ``code``."""
+    told = ""
+    if code in ("03", "result-word-not-listed"):
+        told = ", ".join(sorted(item.values))
+    elif code == "08" and item.interval:
+        told = f"{item.interval[0]}-{item.interval[1]}"
+    elif code == "09":
+        told = f"≤ {item.decimals}"
+    return (("allowed", f": {told}"),) if told else ()
 
 
 def _value_code(item: ProgrammeItem, value: str) -> str:

@@ -130,6 +130,10 @@ def _check_rows(
             _check_level(row, plan, place, findings)
         if is_read and shape.astray:
             findings.append(_astray(shape.astray, place, row))
+        if shape.gap is not None:
+            tag, before = shape.gap
+            about = (("before", before),)
+            findings.append(Finding("report-text-gap", tag, place, "", Severity.WARNING, about))
         if not shape.complete:
             for tag, code in plan.required:
                 if tag not in row:
