@@ -97,6 +97,9 @@ EVENTS: Mapping[str, EventRule] = {
         "The service hung before and was ended; where is in stuck-at.txt of the data folder."
     ),
     "service.fault": _event("An error reached the outermost boundary.", "reason"),
+    "access.first_administrator": _event(
+        "Nobody could sign in yet: the code for `admin` is in first-sign-in.txt."
+    ),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "list.unreadable": _event("A list of the settings was left out: it cannot be read."),

@@ -29,6 +29,11 @@ from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
+from broker.bootstrap.people_orders import (
+    forget_first_code,
+    make_first_administrator,
+    people_orders,
+)
 from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
@@ -54,6 +59,7 @@ from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
 from broker.web.console.routes import install_console
+from broker.web.account import access_routes
 from broker.web.control import (
     LOOPBACK,
     ControlAddress,
@@ -63,9 +69,9 @@ from broker.web.control import (
     new_token,
     withdraw,
 )
+from broker.web.entrance import Access
 from broker.web.health import health_routes
-from broker.web.session import Access, install_access
-from broker.web.sign_in import sign_in_routes
+from broker.web.session import install_access
 from mapping.errors import LabbrokerError
 from mapping.line_habits import LineHabits
 from mapping.rules import ImportedLists
@@ -144,6 +150,8 @@ class Broker:
         # Codes that were linked in the settings meanwhile, or just before a crash.
         await self._writer.write(lambda c: requeue_known(c, self.profiles))
         log_event(_log, "store.opened", sqlite=sqlite3.sqlite_version, seconds=loop.time() - began)
+        if await self._writer.write(lambda c: make_first_administrator(c, data, self.clock())):
+            log_event(_log, "access.first_administrator")
         self._build_work()
         await self._open_doors()
         log_event(_log, "service.started", settings_file=self.settings.file is not None)
@@ -320,8 +328,17 @@ class Broker:
         self._closing.push_async_callback(self._folders.stop)
         await self._folders.start()
         application = web.Application(client_max_size=settings.http.max_body_bytes)
-        install_access(application, Access(self.reader, self._writer.write, self.clock))
-        application.add_routes(sign_in_routes())
+        install_access(
+            application,
+            Access(
+                self.reader,
+                self._writer.write,
+                self.clock,
+                settings.access,
+                on_password=lambda: forget_first_code(settings.data_dir),
+            ),
+        )
+        application.add_routes(access_routes())
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
         orders = self._orders()
         install_console(
@@ -371,6 +388,7 @@ class Broker:
         return {
             **self._hand_work().orders(),
             **list_orders(self._writer, self.clock),
+            **people_orders(self._writer, self.clock),
             **self._hand_uploads().orders(),
         }
 

@@ -77,6 +77,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "optout", "keep an order out of the upload, as the patient wished", "依病人意願不上傳醫令"
     ),
+    Command("people", "say who may come in at the console", "管理可登入的人員"),
+    Command("token", "let machines in at the API", "管理 API 權杖"),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
     Command("version", "say which version this is", "顯示版本"),
 )

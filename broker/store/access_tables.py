@@ -31,7 +31,8 @@ person = Table(
     # SHA-256 of the code with which a password may be chosen, once.
     Column("one_time_digest", LargeBinary(32)),
     Column("one_time_until", Instant),
-    # Base32; in force from ``totp_since`` on.
+    # Base32; one is proposed until the first right code of it comes, then it is in force.
+    Column("totp_proposed", String, nullable=False, server_default=""),
     Column("totp_secret", String, nullable=False, server_default=""),
     Column("totp_since", Instant),
     # The time step of the last code that was taken: none is taken twice.

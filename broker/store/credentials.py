@@ -20,9 +20,13 @@ class Credentials:
     password_hash: str = field(repr=False)
     one_time_digest: bytes | None = field(repr=False)
     totp_secret: str = field(repr=False)
-    """Base32; "" where there is none, not in force while ``second_factor`` is false."""
-    second_factor: bool
+    """Base32; "" where no second factor is in force."""
+    totp_proposed: str = field(repr=False)
     totp_step: int
+
+    @property
+    def second_factor(self) -> bool:
+        return bool(self.totp_secret)
 
     def is_one_time_code(self, typed: str) -> bool:
         """Whether ``typed`` is the code for the first sign-in."""
@@ -44,7 +48,7 @@ def credentials_of(connection: Connection, login: str, now: datetime) -> Credent
         row.password_hash,
         row.one_time_digest if holds else None,
         row.totp_secret,
-        row.totp_since is not None,
+        row.totp_proposed,
         row.totp_step,
     )
 
@@ -59,38 +63,33 @@ def keep_password(connection: Connection, person_id: int, password_hash: str) ->
 
 
 def propose_second_factor(connection: Connection, person_id: int, secret: str) -> str:
-    """Keep a secret that is not in force yet; the one that was proposed before stays."""
-    row = connection.execute(
-        select(person.c.totp_secret).where(person.c.id == person_id, person.c.totp_since.is_(None))
-    ).one()
-    if row.totp_secret:
-        return str(row.totp_secret)
-    connection.execute(update(person).where(person.c.id == person_id).values(totp_secret=secret))
+    """Keep a secret that is not in force yet; one that was proposed before stays."""
+    before = connection.execute(
+        select(person.c.totp_proposed).where(person.c.id == person_id)
+    ).scalar_one()
+    if before:
+        return str(before)
+    connection.execute(update(person).where(person.c.id == person_id).values(totp_proposed=secret))
     return secret
 
 
 def begin_second_factor(
     connection: Connection, person_id: int, step: int, codes: Sequence[str], now: datetime
 ) -> None:
-    """The proposed secret is in force; ``codes`` are shown once and kept as digests."""
+    """The proposed secret is in force from here on, in the place of any other; ``codes`` are
+    shown once and kept as digests."""
     connection.execute(
-        update(person).where(person.c.id == person_id).values(totp_since=now, totp_step=step)
+        update(person)
+        .where(person.c.id == person_id)
+        .values(
+            totp_secret=person.c.totp_proposed, totp_proposed="", totp_since=now, totp_step=step
+        )
     )
     connection.execute(delete(recovery_code).where(recovery_code.c.person_id == person_id))
     connection.execute(
         insert(recovery_code),
         [{"person_id": person_id, "digest": digest_of_code(code)} for code in codes],
     )
-
-
-def end_second_factor(connection: Connection, person_id: int) -> None:
-    """For a new telephone: the next secret is set up from the beginning."""
-    connection.execute(
-        update(person)
-        .where(person.c.id == person_id)
-        .values(totp_secret="", totp_since=None, totp_step=0)
-    )
-    connection.execute(delete(recovery_code).where(recovery_code.c.person_id == person_id))
 
 
 def take_step(connection: Connection, person_id: int, step: int) -> bool:

@@ -122,6 +122,7 @@ def reset_person(connection: Connection, login: str, now: datetime, by: str) -> 
             password_hash="",
             one_time_digest=digest_of_code(code),
             one_time_until=now + ONE_TIME,
+            totp_proposed="",
             totp_secret="",
             totp_since=None,
             totp_step=0,

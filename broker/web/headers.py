@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from broker.web.entrance import is_encrypted
+
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -41,7 +43,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     """For ``on_response_prepare``; what a handler has set itself stays."""
     for name, value in HEADERS:
         response.headers.setdefault(name, value)
-    if request.secure:
+    if is_encrypted(request):
         response.headers.setdefault(*_STRICT_TRANSPORT)
     if "Server" in response.headers:
         del response.headers["Server"]

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
 
 from aiohttp import web
-from sqlalchemy import Connection, Engine
 
-from broker.store.sessions import Session, SessionLimits, Stage, find_session, touch_session
+from broker.store.sessions import Session, Stage, find_session, touch_session
+from broker.web.bearer import bearer_of
 from broker.web.csrf import carries_token, changes_something, is_from_elsewhere
+from broker.web.entrance import ACCESS, Access, access_of, cookie_name
 from broker.web.headers import add_headers
 from broker.web.identity import (
     PERSON,
@@ -32,26 +30,7 @@ from broker.web.problem import problem
 SESSION = web.RequestKey("session", Session)
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-OPEN_FOLDERS = ("/fhir", "/static")
-
-
-class Writes(Protocol):
-    """``Writer.write``."""
-
-    def __call__(self, work: Callable[[Connection], Any], /) -> Awaitable[Any]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """What the console and the API need of the service."""
-
-    reader: Engine
-    write: Writes
-    clock: Callable[[], datetime]
-    limits: SessionLimits = field(default_factory=SessionLimits)
-
-
-ACCESS = web.AppKey("access", Access)
+OPEN_FOLDERS = ("/fhir", "/static", "/card-agent")
 
 
 def install_access(application: web.Application, access: Access) -> None:
@@ -71,6 +50,12 @@ async def guard_requests(
     guard = guard_of(request.match_info.handler)
     if guard is None:
         raise forbidden(request)
+    bearer = await bearer_of(request) if is_api(request) else None
+    if bearer is not None:
+        # Nothing that a browser sends by itself: another site cannot make it send this.
+        request[PERSON] = bearer.person
+        check_guard(request, guard)
+        return await handler(request)
     token = request.cookies.get(cookie_name(request), "")
     session = await _session(request, token) if token else None
     if session is not None:
@@ -92,9 +77,12 @@ def is_open(route: web.AbstractRoute) -> bool:
     )
 
 
-def cookie_name(request: web.Request) -> str:
-    """``__Host-`` binds the cookie to this host and to TLS; browsers refuse it without TLS."""
-    return "__Host-labbroker" if request.secure else "labbroker"
+def session_of(request: web.Request) -> Session:
+    """The session of someone at a browser; an API token has none and gets 403."""
+    session: Session | None = request.get(SESSION)
+    if session is None:
+        raise forbidden(request)
+    return session
 
 
 async def still_signed_in(request: web.Request) -> bool:
@@ -102,12 +90,12 @@ async def still_signed_in(request: web.Request) -> bool:
     token = request.get(SESSION_TOKEN)
     if token is None:
         return False
-    session = await _look(request.config_dict[ACCESS], token)
+    session = await _look(access_of(request), token)
     return session is not None and session.stage is Stage.FULL
 
 
 async def _session(request: web.Request, token: str) -> Session | None:
-    access = request.config_dict[ACCESS]
+    access = access_of(request)
     session = await _look(access, token)
     now = access.clock()
     if session is not None and session.is_stale(now):

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, web
+from aiohttp import ClientResponse, DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import Connection
 
 from broker.access.roles import Permission, Role
 from broker.store.engine import open_writer
 from broker.web.csrf import token_for
+from broker.web.entrance import Access
 from broker.web.identity import csrf_token, for_anybody, person_of, requires, signed_in
-from broker.web.session import Access, install_access
+from broker.web.session import install_access
 from broker.web.sign_in import sign_in_routes
 from tests.access.web_people import SignedIn, sign_in_as
 
@@ -45,7 +46,7 @@ class Stage:
                 web.get("/healthz", self.forgotten),
             ]
         )
-        self.client = TestClient(TestServer(application))
+        self.client = TestClient(TestServer(application), cookie_jar=DummyCookieJar())
 
     async def _write(self, work: Any) -> Any:
         with self.engine.begin() as connection:

@@ -1,0 +1,389 @@
+"""Signing in as a browser does, from the first code to a recovery code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import DummyCookieJar, web
+from aiohttp.test_utils import TestClient, TestServer
+from sqlalchemy import select
+
+from broker.access.roles import Role
+from broker.access.totp import code_at, step_at
+from broker.config.access_section import AccessSettings
+from broker.store.access_tables import audit_event, person, web_session
+from broker.store.engine import open_writer
+from broker.store.people import NewPerson, add_person, disable_person, reset_person
+from broker.web.account import access_routes
+from broker.web.entrance import Access
+from broker.web.identity import person_of, signed_in
+from broker.web.session import install_access
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+PASSWORD = "tall pine near the gate"
+LOGIN = "lab-1"
+
+
+class Browser:
+    """Keeps cookies and the csrf field of the page that it is at; ``away`` comes through a proxy
+    that speaks TLS."""
+
+    def __init__(self, stage: Stage, address: str = "") -> None:
+        self.stage = stage
+        self.address = address
+        self.cookies: dict[str, str] = {}
+        self.csrf = ""
+        self.text = ""
+        self.status = 0
+        self.location = ""
+        self.set_cookie = ""
+
+    async def get(self, path: str) -> Browser:
+        return await self._ask("GET", path)
+
+    async def post(self, path: str, **fields: str) -> Browser:
+        return await self._ask("POST", path, {"csrf": self.csrf, **fields})
+
+    async def follow(self) -> Browser:
+        assert self.status == 303, self.text
+        return await self.get(self.location)
+
+    async def sign_in(self, login: str, password: str, after: str = "/") -> Browser:
+        await self.get("/sign-in")
+        return await self.post("/sign-in", login=login, password=password, next=after)
+
+    async def _ask(self, method: str, path: str, data: Any = None) -> Browser:
+        headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
+        if self.address:
+            headers["X-Forwarded-For"] = self.address
+        async with self.stage.client.request(
+            method, path, data=data, headers=headers, allow_redirects=False
+        ) as answer:
+            self.status, self.text = answer.status, await answer.text()
+            self.location = answer.headers.get("Location", "")
+            self.set_cookie = answer.headers.get("Set-Cookie", "")
+            for name, morsel in answer.cookies.items():
+                self.cookies[name] = morsel.value
+        if found := re.search(r'name="csrf" value="([^"]*)"', self.text):
+            self.csrf = found[1]
+        return self
+
+
+class Stage:
+    def __init__(self, folder: Path, settings: AccessSettings) -> None:
+        self.engine = open_writer(folder)
+        self.now = NOW
+        self.passwords_chosen = 0
+        application = web.Application()
+        access = Access(
+            self.engine, self._write, lambda: self.now, settings, on_password=self._chosen
+        )
+        install_access(application, access)
+        application.add_routes([*access_routes(), web.get("/", self.first_page)])
+        self.client = TestClient(TestServer(application), cookie_jar=DummyCookieJar())
+
+    async def _write(self, work: Any) -> Any:
+        with self.engine.begin() as connection:
+            return work(connection)
+
+    def _chosen(self) -> None:
+        self.passwords_chosen += 1
+
+    @signed_in
+    async def first_page(self, request: web.Request) -> web.Response:
+        return web.Response(text=f"hello {person_of(request).login}")
+
+    def add(self, login: str = LOGIN, role: Role = Role.LAB) -> str:
+        with self.engine.begin() as connection:
+            new = NewPerson(login, "王小明", role, frozenset({"JYVQ000000"}))
+            return add_person(connection, new, self.now, by="test")
+
+    def do(self, work: Any, *arguments: Any) -> Any:
+        with self.engine.begin() as connection:
+            return work(connection, *arguments)
+
+    def audit(self) -> list[str]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(audit_event).order_by(audit_event.c.number))
+            return [f"{row.person} {row.action} {row.subject}".strip() for row in rows]
+
+    def code(self, drift: int = 0) -> str:
+        with self.engine.connect() as connection:
+            row = connection.execute(select(person).where(person.c.login == LOGIN)).one()
+        secret = row.totp_proposed or row.totp_secret
+        return code_at(secret, step_at(self.now) + drift)
+
+    async def with_password(self) -> Browser:
+        """A browser at this machine that has come in with the first code."""
+        browser = Browser(self)
+        await browser.sign_in(LOGIN, self.add())
+        await browser.follow()
+        await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
+        return browser
+
+
+async def _staged(folder: Path, settings: AccessSettings) -> AsyncIterator[Stage]:
+    stage = Stage(folder, settings)
+    await stage.client.start_server()
+    yield stage
+    await stage.client.close()
+    stage.engine.dispose()
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async for each in _staged(tmp_path, AccessSettings()):
+        yield each
+
+
+@pytest.fixture
+async def far(tmp_path: Path) -> AsyncIterator[Stage]:
+    async for each in _staged(tmp_path, AccessSettings(behind_tls=True)):
+        yield each
+
+
+async def test_the_first_code_leads_to_a_password_and_then_in(stage: Stage) -> None:
+    code = stage.add()
+    browser = Browser(stage)
+    await browser.sign_in(LOGIN, code, after="/?day=today")
+    assert browser.location.startswith("/sign-in/password")
+    assert (await Browser(stage).get("/")).status == 303
+    assert (await browser.get("/")).status == 303, "not in before a password is chosen"
+    await browser.get("/sign-in/password?next=/?day=today")
+    await browser.post("/sign-in/password", password="password1234", again="password1234")
+    assert browser.status == 422
+    assert "太常見" in browser.text
+    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD, next="/?day=today")
+    assert browser.location == "/?day=today"
+    assert "hello lab-1" in (await browser.follow()).text
+    assert stage.passwords_chosen == 1
+
+    again = await Browser(stage).sign_in(LOGIN, code)
+    assert again.status == 401, "the code opens once"
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).location == "/"
+
+
+async def test_a_code_that_has_run_out_opens_nothing(stage: Stage) -> None:
+    code = stage.add()
+    stage.now += timedelta(days=8)
+    assert (await Browser(stage).sign_in(LOGIN, code)).status == 401
+
+
+async def test_an_unknown_account_is_answered_as_a_wrong_password(stage: Stage) -> None:
+    await stage.with_password()
+    wrong = await Browser(stage).sign_in(LOGIN, "not the password at all")
+    nobody = await Browser(stage).sign_in("nobody-here", "not the password at all")
+    odd = await Browser(stage).sign_in("\u738b", "x")
+    assert wrong.status == nobody.status == odd.status == 401
+    assert wrong.text == nobody.text == odd.text
+    assert stage.audit()[-3:] == [
+        "lab-1 sign-in-refused lab-1",
+        "sign-in-refused",
+        "sign-in-refused",
+    ]
+
+
+async def test_each_step_has_a_token_of_its_own_and_the_old_one_is_dead(stage: Stage) -> None:
+    browser = Browser(stage)
+    await browser.sign_in(LOGIN, stage.add())
+    first = browser.cookies["labbroker"]
+    await browser.follow()
+    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
+    assert browser.cookies["labbroker"] != first
+    browser.cookies = {"labbroker": first}
+    assert (await browser.get("/sign-in/password")).location == "/sign-in"
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_sites(stage: Stage) -> None:
+    browser = await Browser(stage).sign_in(LOGIN, stage.add())
+    assert browser.set_cookie.startswith("labbroker=")
+    assert "HttpOnly" in browser.set_cookie
+    assert "SameSite=Lax" in browser.set_cookie
+    assert "Domain" not in browser.set_cookie
+
+
+async def test_with_tls_the_cookie_is_bound_to_host_and_tls(far: Stage) -> None:
+    browser = await Browser(far, "203.0.113.9").sign_in(LOGIN, far.add())
+    assert browser.set_cookie.startswith("__Host-labbroker=")
+    assert "Secure" in browser.set_cookie
+    assert "Path=/" in browser.set_cookie
+
+
+async def test_from_another_machine_a_second_factor_must_be_set_up(far: Stage) -> None:
+    browser = Browser(far, "203.0.113.9")
+    await browser.sign_in(LOGIN, far.add())
+    await browser.follow()
+    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
+    assert browser.location.startswith("/sign-in/enrol")
+    await browser.follow()
+    assert "<svg" in browser.text
+    assert (await Browser(far, "203.0.113.9").get("/")).status == 303
+    await browser.post("/sign-in/enrol", code="000000" if far.code() != "000000" else "111111")
+    assert browser.status == 401
+    await browser.post("/sign-in/enrol", code=far.code())
+    codes = re.findall(r"<li><code>([^<]+)</code>", browser.text)
+    assert len(codes) == 10
+    assert "hello" in (await browser.get("/")).text
+
+    far.now += timedelta(minutes=1)
+    other = Browser(far, "203.0.113.9")
+    await other.sign_in(LOGIN, PASSWORD)
+    assert other.location.startswith("/sign-in/second")
+    await other.follow()
+    assert (await other.get("/")).status == 303, "half signed in is not signed in"
+    await other.get("/sign-in/second")
+    code = far.code()
+    assert (await other.post("/sign-in/second", code=code)).location == "/"
+    assert "hello" in (await other.follow()).text
+
+    third = Browser(far, "203.0.113.9")
+    await third.sign_in(LOGIN, PASSWORD)
+    await third.follow()
+    assert (await third.post("/sign-in/second", code=code)).status == 401, "used already"
+    assert (await third.post("/sign-in/second", code=codes[0].lower())).location == "/"
+
+    fourth = Browser(far, "203.0.113.9")
+    await fourth.sign_in(LOGIN, PASSWORD)
+    await fourth.follow()
+    assert (await fourth.post("/sign-in/second", code=codes[0])).status == 401, "used already"
+
+
+async def test_failures_make_pauses_that_grow_and_end(stage: Stage) -> None:
+    await stage.with_password()
+    statuses = [(await Browser(stage).sign_in(LOGIN, f"wrong {n}")).status for n in range(7)]
+    assert statuses == [401] * 6 + [429]
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 429, "the right one waits too"
+    stage.now += timedelta(seconds=2)
+    assert (await Browser(stage).sign_in(LOGIN, "wrong again")).status == 401
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 429
+    stage.now += timedelta(seconds=3)
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 303
+    assert (await Browser(stage).sign_in(LOGIN, "wrong")).status == 401, "all is forgotten"
+
+
+async def test_who_hammers_an_account_does_not_lock_its_owner_out_elsewhere(far: Stage) -> None:
+    code = far.add()
+    for number in range(6):
+        await Browser(far, "203.0.113.66").sign_in(LOGIN, f"wrong {number}")
+    assert (await Browser(far, "203.0.113.66").sign_in(LOGIN, code)).status == 429
+    assert (await Browser(far, "198.51.100.7").sign_in(LOGIN, code)).status == 303
+
+
+async def test_a_pause_tells_nothing_of_whether_the_account_exists(stage: Stage) -> None:
+    statuses = [(await Browser(stage).sign_in("nobody", f"wrong {n}")).status for n in range(7)]
+    assert statuses == [401] * 6 + [429]
+
+
+async def test_codes_of_the_second_factor_are_not_tried_through(far: Stage) -> None:
+    await test_from_another_machine_a_second_factor_must_be_set_up(far)
+    far.now += timedelta(days=2)
+    browser = Browser(far, "203.0.113.10")
+    await browser.sign_in(LOGIN, PASSWORD)
+    await browser.follow()
+    statuses = [(await browser.post("/sign-in/second", code=f"{n:06d}")).status for n in range(8)]
+    assert statuses[-1] == 429
+
+
+async def test_over_an_open_network_nobody_signs_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = stage.add()
+    monkeypatch.setattr("broker.web.entrance.address_of", lambda request: "192.0.2.7")
+    browser = await Browser(stage).get("/sign-in")
+    assert browser.status == 403
+    assert "<input" not in browser.text
+    assert (await browser.post("/sign-in", login=LOGIN, password=code)).status == 403
+    assert stage.audit() == ["test add lab-1"]
+
+
+async def test_who_is_disabled_or_reset_is_out_at_once(stage: Stage) -> None:
+    browser = await stage.with_password()
+    assert (await browser.get("/")).status == 200
+    stage.do(disable_person, LOGIN, stage.now, "test")
+    assert (await browser.get("/")).status == 303
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 401
+
+    stage.do(reset_person, LOGIN, stage.now, "test")
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 401
+
+
+async def test_a_new_password_ends_every_other_session(stage: Stage) -> None:
+    browser = await stage.with_password()
+    other = await Browser(stage).sign_in(LOGIN, PASSWORD)
+    await browser.get("/account")
+    new = "a green tram runs at dawn"
+    await browser.post("/account/password", present="wrong", password=new, again=new)
+    assert browser.status == 401
+    await browser.get("/account")
+    await browser.post("/account/password", present=PASSWORD, password=new, again=new)
+    assert browser.status == 200, browser.text
+    assert (await browser.get("/")).status == 200
+    assert (await other.get("/")).status == 303
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 401
+    assert (await Browser(stage).sign_in(LOGIN, new)).status == 303
+
+
+async def test_signing_out_everywhere_ends_all(stage: Stage) -> None:
+    browser = await stage.with_password()
+    other = await Browser(stage).sign_in(LOGIN, PASSWORD)
+    await browser.get("/account")
+    await browser.post("/account/sign-out-everywhere")
+    assert (await other.get("/")).status == (await browser.get("/")).status == 303
+    with stage.engine.connect() as connection:
+        assert connection.execute(select(web_session)).all() == []
+
+
+async def test_another_authenticator_needs_the_password_and_the_old_holds_until_then(
+    stage: Stage,
+) -> None:
+    browser = await stage.with_password()
+    await browser.get("/account")
+    assert (await browser.post("/account/second-factor", present="wrong")).status == 401
+    await browser.post("/account/second-factor", present=PASSWORD)
+    assert "<svg" in browser.text
+    stage.now += timedelta(minutes=1)
+    await browser.post("/account/second-factor/code", code=stage.code())
+    assert "<li><code>" in browser.text
+    other = await Browser(stage).sign_in(LOGIN, PASSWORD)
+    assert other.location.startswith("/sign-in/second"), "asked even at this machine"
+
+    await browser.get("/account")
+    await browser.post("/account/second-factor", present=PASSWORD)
+    await other.follow()
+    with stage.engine.connect() as connection:
+        kept = connection.execute(select(person.c.totp_secret)).scalar_one()
+    stage.now += timedelta(minutes=1)
+    code = code_at(kept, step_at(stage.now))
+    assert (await other.post("/sign-in/second", code=code)).status == 303
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", "/a\nb", "/王"],
+    ids=["https", "slashes", "backslash", "javascript", "newline", "wide"],
+)
+async def test_nobody_is_sent_to_another_site(stage: Stage, given: str) -> None:
+    await stage.with_password()
+    assert (await Browser(stage).sign_in(LOGIN, PASSWORD, after=given)).location == "/"
+
+
+async def test_the_pages_speak_both_languages(stage: Stage) -> None:
+    assert "帳號" in (await Browser(stage).get("/sign-in")).text
+    assert "Login" in (await Browser(stage).get("/sign-in?language=en")).text
+
+
+async def test_what_happened_is_in_the_audit_trail(stage: Stage) -> None:
+    browser = await stage.with_password()
+    await browser.get("/account")
+    await browser.post("/sign-out")
+    assert stage.audit() == [
+        "test add lab-1",
+        "lab-1 choose-password lab-1",
+        "lab-1 sign-in lab-1",
+        "lab-1 sign-out lab-1",
+    ]
