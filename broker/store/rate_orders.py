@@ -8,7 +8,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, delete, insert, select
+from sqlalchemy import Connection, Select, and_, bindparam, delete, insert, select
 
 from broker.states import RecordState
 from broker.store.rate_tables import rate_order
@@ -21,6 +21,12 @@ from mapping.unuploaded import IMAGE_ONLY_CODES, codes_of
 from mapping.visit import Order, Visit
 
 THOUSAND = 1000
+# Made once: a clinic's day is a thousand visits.
+_ARRIVED_AT = (
+    select(receipt.c.received_at)
+    .join(visit, visit.c.receipt_id == receipt.c.id)
+    .where(visit.c.id == bindparam("visit"))
+)
 _LARGEST = Decimal(10**9)
 """A total (A77) is far smaller; what is larger counts as this."""
 
@@ -40,11 +46,7 @@ def write_rate_orders(connection: Connection, visit_id: int, item: Visit, *, new
             lines[code].append(order)
     if not lines:
         return
-    arrived_at = connection.execute(
-        select(receipt.c.received_at)
-        .join(visit, visit.c.receipt_id == receipt.c.id)
-        .where(visit.c.id == visit_id)
-    ).scalar_one()
+    arrived_at = connection.execute(_ARRIVED_AT, {"visit": visit_id}).scalar_one()
     connection.execute(
         insert(rate_order),
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
@@ -11,8 +11,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Select,
-    and_,
     bindparam,
     insert,
     select,
@@ -36,14 +34,13 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
     """Insert or complete visits; results that this concerns are read again, and those that were
     ready are held where their order was cancelled or opted out. Returns how many receipts were
     queued again for that."""
-    requeued = 0
+    touched: list[Visit] = []
     for item in chain(visits, _taken_back(connection, visits)):
         known = _known(connection, item)
         if known is None:
             merged = item
-            result = connection.execute(
-                insert(visit).values(receipt_id=receipt_id, **_columns(item))
-            )
+            values = {"receipt_id": receipt_id, **_columns(item)}
+            result = connection.execute(_INSERT, values)
             visit_id = int(result.inserted_primary_key[0])  # type: ignore[index]
             write_orders(connection, visit_id, item, new=True)
         else:
@@ -52,11 +49,11 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
             if replace(merged, place=before.place) == before:
                 continue
             _replace(connection, known.id, merged)
-        requeued += _requeue_for(connection, merged)
+        touched.append(merged)
     for visit_id, numbered in numbered_visits(connection, visits, find_visits):
         _replace(connection, visit_id, numbered)
-        requeued += _requeue_for(connection, numbered)
-    return requeued
+        touched.append(numbered)
+    return _requeue_for(connection, touched)
 
 
 def set_opted_out(
@@ -113,12 +110,7 @@ def _taken_back(connection: Connection, visits: tuple[Visit, ...]) -> Iterator[V
 def _known(connection: Connection, item: Visit) -> AnyRow | None:
     """The row of the same card event. A serial that one side does not have yet (異常上傳, 補卡)
     may be completed, if there is no doubt which event it belongs to."""
-    values = _columns(item)
-    names = ("institution_code", "national_id", "card_at", "visit_type", "birth_on", "newborn")
-    same_event = and_(*(visit.c[name] == values[name] for name in names))
-    rows = connection.execute(
-        select(visit.c.id, visit.c.visit_serial, visit.c.body).where(same_event)
-    ).all()
+    rows = connection.execute(_SAME_EVENT, _columns(item, with_body=False)).all()
     exact = [row for row in rows if row.visit_serial == item.visit_serial]
     if exact:
         return exact[0]
@@ -127,9 +119,9 @@ def _known(connection: Connection, item: Visit) -> AnyRow | None:
     return next((row for row in rows if not row.visit_serial), None)
 
 
-def _columns(item: Visit) -> dict[str, Any]:
+def _columns(item: Visit, *, with_body: bool = True) -> dict[str, Any]:
     newborn = f"{item.newborn_birth_on or ''}/{item.newborn_mark}"
-    return {
+    values: dict[str, Any] = {
         "institution_code": item.institution_code,
         "national_id": item.national_id,
         "card_at": item.card_at,
@@ -138,8 +130,10 @@ def _columns(item: Visit) -> dict[str, Any]:
         "visit_on": item.visit_on,
         "birth_on": item.birth_on,
         "newborn": "" if newborn == "/" else newborn,
-        "body": visit_to_text(item),
     }
+    if with_body:
+        values["body"] = visit_to_text(item)
+    return values
 
 
 def find_visits(
@@ -219,31 +213,23 @@ def requeue_held(connection: Connection, clinic_code: str, national_id: str) -> 
     return _requeue_held(connection, clinic_code, national_id)
 
 
-def _requeue_for(connection: Connection, item: Visit) -> int:
-    """Results that a visit which is new, or told anew, concerns: of its person, and those that
-    found no visit and share its birth date or an order's number, whose national id may be wrong."""
-    return _requeue_held(connection, item.institution_code, item.national_id) + _requeue_near(
-        connection, item
-    )
-
-
-def _requeue_near(connection: Connection, item: Visit) -> int:
-    here = (text("record.state = 'held'"), record.c.clinic_code == item.institution_code)
-    same_birth = select(record.c.receipt_id).where(
-        *here, text("record.birth_on IS NOT NULL"), record.c.birth_on == item.birth_on
-    )
-    ways = [same_birth]
-    numbers = {order.placer_order_number.strip() for order in item.orders} - {""}
-    if numbers:
-        ways.append(
-            select(record.c.receipt_id).where(
-                *here,
-                # As the index says it, else it is not used.
-                text("record.placer_order_number != ''"),
-                record.c.placer_order_number.in_(sorted(numbers)),
-            )
-        )
-    waiting = {row.receipt_id for way in ways for row in connection.execute(way)}
+def _requeue_for(connection: Connection, touched: Sequence[Visit]) -> int:
+    """Results that visits which are new, or told anew, concern: of their people, and those that
+    found no visit and share a birth date or an order's number, whose national id may be wrong."""
+    waiting: set[int] = set()
+    clinics: dict[str, list[Visit]] = {}
+    for item in touched:
+        clinics.setdefault(item.institution_code, []).append(item)
+    for clinic_code, items in clinics.items():
+        numbers = {o.placer_order_number.strip() for item in items for o in item.orders} - {""}
+        for way, values in (
+            (_OF_PEOPLE, sorted({item.national_id for item in items})),
+            (_OF_BIRTH_DATES, sorted({item.birth_on for item in items})),
+            (_OF_NUMBERS, sorted(numbers)),
+        ):
+            for start in range(0, len(values), _AT_ONCE):
+                part = {"clinic": clinic_code, "values": values[start : start + _AT_ONCE]}
+                waiting.update(connection.execute(way, part).scalars())
     return _read_again(connection, sorted(waiting)) if waiting else 0
 
 
@@ -253,28 +239,22 @@ def _requeue_held(
     national_id: str,
     which: ColumnElement[bool] | None = None,
 ) -> int:
-    waiting = (
-        select(record.c.receipt_id)
-        .where(
-            # As the index says it, else it is not used.
-            text("record.state = 'held'"),
-            record.c.held_reason.in_(_MOVED_BY_VISITS),
-            record.c.clinic_code == clinic_code,
-            record.c.national_id == national_id,
-        )
-        .distinct()
-    )
-    if which is not None:
-        waiting = waiting.where(which)
-    return _read_again(connection, waiting)
+    query = _OF_PEOPLE if which is None else _OF_PEOPLE.where(which)
+    values = {"clinic": clinic_code, "values": [national_id]}
+    waiting = sorted(connection.execute(query, values).scalars())
+    return _read_again(connection, waiting) if waiting else 0
 
 
-def _read_again(connection: Connection, receipt_ids: Select[tuple[int]] | list[int]) -> int:
-    return connection.execute(
-        update(receipt)
-        .where(receipt.c.id.in_(receipt_ids), receipt.c.state == ReceiptState.PARSED.value)
-        .values(state=ReceiptState.STORED.value)
-    ).rowcount
+def _read_again(connection: Connection, receipt_ids: Sequence[int]) -> int:
+    count = 0
+    for start in range(0, len(receipt_ids), _AT_ONCE):
+        part = receipt_ids[start : start + _AT_ONCE]
+        count += connection.execute(
+            update(receipt)
+            .where(receipt.c.id.in_(part), receipt.c.state == ReceiptState.PARSED.value)
+            .values(state=ReceiptState.STORED.value)
+        ).rowcount
+    return count
 
 
 _MOVED_BY_VISITS = tuple(
@@ -282,3 +262,36 @@ _MOVED_BY_VISITS = tuple(
 )
 _TAKES_BACK_SOME = "ZB"
 _REACH = timedelta(hours=24)
+_AT_ONCE = 500
+
+# Made once: a clinic's day is a thousand visits.
+_INSERT = insert(visit)
+_SAME_EVENT = select(visit.c.id, visit.c.visit_serial, visit.c.body).where(
+    *(
+        visit.c[name] == bindparam(name)
+        for name in (
+            "institution_code",
+            "national_id",
+            "card_at",
+            "visit_type",
+            "birth_on",
+            "newborn",
+        )
+    )
+)
+# What is literal stands as the indexes say it, else they are not used.
+_WAITING = select(record.c.receipt_id).where(
+    text("record.state = 'held'"), record.c.clinic_code == bindparam("clinic")
+)
+_OF_PEOPLE = _WAITING.where(
+    record.c.held_reason.in_(_MOVED_BY_VISITS),
+    record.c.national_id.in_(bindparam("values", expanding=True)),
+).distinct()
+_OF_BIRTH_DATES = _WAITING.where(
+    text("record.birth_on IS NOT NULL"),
+    record.c.birth_on.in_(bindparam("values", expanding=True)),
+)
+_OF_NUMBERS = _WAITING.where(
+    text("record.placer_order_number != ''"),
+    record.c.placer_order_number.in_(bindparam("values", expanding=True)),
+)
