@@ -35,11 +35,14 @@ class FieldRule:
 
 FIELDS: Mapping[str, FieldRule] = {
     "accepted": FieldRule(Shape.NUMBER, "Records that NHI found correct."),
+    "agent": FieldRule(Shape.NAME, "Card agent of the settings."),
     "attempt": FieldRule(Shape.NUMBER, "Which try this was, from 1."),
     "cause": FieldRule(Shape.WORD, "Class of the error behind this one."),
     "channel": FieldRule(Shape.WORD, "Submission channel."),
     "content": FieldRule(Shape.WORD, "What a payload turned out to hold."),
-    "door": FieldRule(Shape.WORD, "Door: mllp, http, folder."),
+    "delivery_id": FieldRule(Shape.NUMBER, "Our number of a delivery."),
+    "destination": FieldRule(Shape.NAME, "Name of a destination, from the settings."),
+    "door": FieldRule(Shape.WORD, "Door: mllp, http, folder, card-agent."),
     "due_at": FieldRule(Shape.DATE_TIME, "When the earliest record is due."),
     "error_class": FieldRule(Shape.WORD, "Class of an error, never its text."),
     "error_code": FieldRule(Shape.WORD, "Stable code of an error or finding."),
@@ -100,6 +103,7 @@ EVENTS: Mapping[str, EventRule] = {
     "access.first_administrator": _event(
         "Nobody could sign in yet: the code for `admin` is in first-sign-in.txt."
     ),
+    "lease.lost": _event("Another node does this work now.", "reason error"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "list.unreadable": _event("A list of the settings was left out: it cannot be read."),
@@ -121,6 +125,15 @@ EVENTS: Mapping[str, EventRule] = {
         "A result that a clinic asked for could not be read again; others are shown.", "receipt_id"
     ),
     "folder.event": _event("Something about a watched folder.", "source reason receipt_id"),
+    "delivery.acknowledged": _event("A clinic has a result.", "delivery_id destination reason"),
+    "delivery.failed": _event(
+        "A result did not arrive at a clinic; it is sent again.", "delivery_id destination reason"
+    ),
+    "delivery.refused": _event(
+        "A clinic's system will not have a result, or it cannot be written: for a person.",
+        "delivery_id destination reason",
+    ),
+    "delivery.fault": _event("A result could not be made ready for a clinic.", "delivery_id"),
     "deadline.alarm": _event(
         "Records may come late, or are late: one alarm for each institution and reason.",
         "institution reason records due_at",
@@ -128,6 +141,16 @@ EVENTS: Mapping[str, EventRule] = {
     "deadline.over": _event(
         "The records of an alarm are at NHI, or no longer wait.",
         "institution reason records due_at",
+    ),
+    "card.agent_came": _event("A card agent has connected.", "agent"),
+    "card.agent_gone": _event("A card agent has gone; what waits for its cards waits.", "agent"),
+    "card.ready": _event("A card can sign; what waited for it leaves.", "institution"),
+    "card.alarm": _event(
+        "A card that should be there cannot sign, or its certificate ends within 30 days.",
+        "institution reason records due_at",
+    ),
+    "card.over": _event(
+        "The card is back, or has a new certificate.", "institution reason records due_at"
     ),
     "package.sealed": _event(
         "Records were packed.", "package_id stem institution records size_bytes due_at"

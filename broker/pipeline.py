@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Media, StorageUnavailable
 from broker.check_reports import CheckReports
+from broker.delivery.agreement import Agreements
 from broker.drafting import Draft, Drafting
 from broker.finding_json import findings_to_json
 from broker.logs import log_event
@@ -25,7 +26,10 @@ from broker.reading_room import ReadingRoom, Refusal, TooComplex
 from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
 from broker.store.code_maps import UNKNOWN_ORDER, store_waiting_codes
+from broker.store.critical import open_critical
+from broker.store.leases import LeaseLost
 from broker.store.line_habits import store_habits
+from broker.store.outbox import enqueue
 from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
 from broker.store.results import store_report_index
@@ -34,6 +38,9 @@ from broker.store.visit_lookup import stored_visits
 from broker.store.visits import requeue_rivals, store_visits
 from broker.store.writer import Writer
 from broker.suspects import MOST_DEATHS, Suspects
+from broker.visit_import import VISITS_AT_ONCE, VisitImport
+from broker.turns import Turn, Turns
+from mapping.critical import CriticalLimit
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
 from mapping.line_habits import Habit
@@ -77,6 +84,8 @@ class _Work:
     indexed: tuple[IndexedReport, ...] = ()
     """What is noted of its reports, so that clinics may read them."""
     visits: tuple[Visit, ...] = ()
+    visits_stored: int = 0
+    """How many it brought, where most were stored part by part."""
     reports: tuple[CheckReport, ...] = ()
     raw: bytes = b""
     """The bytes of a check report."""
@@ -105,7 +114,14 @@ class Pipeline:
         suspects: Suspects | None = None,
         room: ReadingRoom | None = None,
         check_reports: CheckReports | None = None,
+        turns: Turns | None = None,
+        deliveries: Agreements | None = None,
+        critical_limits: Sequence[CriticalLimit] = (),
+        on_results: Callable[[], None] = lambda: None,
     ) -> None:
+        self._deliveries = deliveries or Agreements()
+        self._critical_limits = critical_limits
+        self._on_results = on_results
         self._check_reports = check_reports
         self._writer = writer
         self._reader = reader
@@ -117,6 +133,8 @@ class Pipeline:
         self._busy = busy
         self._suspects = suspects or Suspects(None)
         self._room = room
+        self._turns = turns or Turns()
+        self.visit_import = VisitImport(writer)
         self._wake = asyncio.Event()
         self._wake.set()
         self.idle = asyncio.Event()
@@ -159,25 +177,42 @@ class Pipeline:
 
         Raises ``StorageUnavailable``: those not written are read again.
         """
+        turn = await self._turns.take()
+        if turn is None:
+            return 0
+        try:
+            return await self._work_off(turn)
+        finally:
+            await self._turns.end(turn)
+
+    async def _work_off(self, turn: Turn) -> int:
         with self._reader.connect() as connection:
-            rows = open_receipts(connection, 0, _BATCH)
+            rows = open_receipts(connection, 0, _BATCH, turn.source_id)
             if rows and self._suspects.deaths(rows[0].id):
                 rows = rows[:1]
             self._suspects.begin([row.id for row in rows])
             works = []
             for row in rows:
+                if works and len(row.raw) > _LARGE_BYTES:
+                    # It may bring many visits, which what came before it must not see half stored.
+                    break
                 works.append(await self._read(connection, row))
                 if works[-1].visits:
                     # Those behind it must see these visits: they are read with the next batch.
                     break
                 await asyncio.sleep(0)
-        futures = [self._writer.write(self._store(work)) for work in works]
+        if works and len(works[-1].visits) > VISITS_AT_ONCE:
+            works[-1] = await self._import(works[-1], again=bool(rows[len(works) - 1].content))
+        futures = [self._writer.write(self._store(work, turn)) for work in works]
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        if any(isinstance(outcome, LeaseLost) for outcome in outcomes):
+            # Another node reads them now.
+            return len(works)
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, StorageUnavailable):
                 raise outcome
             if isinstance(outcome, Exception):
-                works[index] = await self._give_up(works[index], outcome)
+                works[index] = await self._give_up(works[index], outcome, turn)
             elif outcome is not None:
                 raise outcome
         for work in works:
@@ -188,7 +223,7 @@ class Pipeline:
                 content=work.content,
                 error_code=work.error_code,
                 records=len(work.drafts),
-                visits=len(work.visits),
+                visits=work.visits_stored or len(work.visits),
             )
             for habit in work.habits:
                 if not habit.known:
@@ -201,14 +236,29 @@ class Pipeline:
                     )
         if any(work.drafts for work in works):
             self._on_ready()
+        if any(work.indexed for work in works):
+            self._on_results()
         self._suspects.end([work.receipt_id for work in works])
         return len(works)
 
-    async def _give_up(self, work: _Work, error: Exception) -> _Work:
+    async def _import(self, work: _Work, *, again: bool) -> _Work:
+        """Store many visits part by part. What is left of the work tells what it always tells."""
+        try:
+            requeued = await self.visit_import.store(work.receipt_id, work.visits, again=again)
+        except StorageUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - told when the rest is stored, which meets the same
+            return work
+        if requeued:
+            self.wake()
+        stored = len(work.visits)
+        return replace(work, visits=work.visits[-VISITS_AT_ONCE:], visits_stored=stored)
+
+    async def _give_up(self, work: _Work, error: Exception, turn: Turn) -> _Work:
         """What came of a receipt cannot be stored: quarantine it, so that the next goes on."""
         log_event(_log, "pipeline.fault", receipt_id=work.receipt_id, error=error)
         given_up = _quarantine(work.receipt_id, _fault(error))
-        await self._writer.write(self._store(given_up))
+        await self._writer.write(self._store(given_up, turn))
         return given_up
 
     async def _step_back(self, worked_seconds: float) -> None:
@@ -280,7 +330,9 @@ class Pipeline:
                 desk,
             )
             # A message for training is no result of anybody's.
-            indexed = () if withheld else index_reports(parsed.reports, profile)
+            indexed = (
+                () if withheld else index_reports(parsed.reports, profile, self._critical_limits)
+            )
         return _Work(
             receipt_id=row.id,
             state=ReceiptState.PARSED,
@@ -295,8 +347,9 @@ class Pipeline:
             habits_version=self._habits_version,
         )
 
-    def _store(self, work: _Work) -> Callable[[Connection], None]:
+    def _store(self, work: _Work, turn: Turn) -> Callable[[Connection], None]:
         def store(connection: Connection) -> None:
+            turn.require(connection)
             if work.content == Content.CHECK_REPORT.value and self._check_reports is not None:
                 outcome = self._check_reports.store(
                     connection, work.receipt_id, work.raw, work.reports, self._clock()
@@ -306,8 +359,10 @@ class Pipeline:
                 for package_id in outcome.package_ids:
                     log_event(_log, "verdict.brought", package_id=package_id)
                 return
-            if work.visits and store_visits(connection, work.receipt_id, work.visits):
-                self._writer.call_on_loop(self.wake)
+            if work.visits:
+                if store_visits(connection, work.receipt_id, work.visits):
+                    self._writer.call_on_loop(self.wake)
+                self._turns.learned(connection, turn)
             if work.content == Content.CORRECTION.value:
                 finish_receipt(connection, work.receipt_id, work.state, content=work.content)
                 return
@@ -316,9 +371,12 @@ class Pipeline:
             if (work.drafts or unknown_orders) and (
                 self._profiles.get(work.source_id) is not work.profile
                 or work.habits_version != self._habits_version
+                or self._turns.is_outdated(connection, turn)
             ):
-                # Its codes mean something else by now: the receipt stays open and is read again.
+                # Its codes or visits are others by now: the receipt stays open and is read again.
                 return
+            if work.habits:
+                self._turns.learned(connection, turn)
             if work.content == Content.VISITS.value:
                 store_waiting_codes(connection, work.receipt_id, work.source_id, work.findings)
             if work.state is ReceiptState.PARSED:
@@ -327,6 +385,8 @@ class Pipeline:
                 if stored.ready and _requeue_rivals(connection, work):
                     self._writer.call_on_loop(self.wake)
                 store_report_index(connection, work.receipt_id, work.indexed, now)
+                open_critical(connection, work.receipt_id, work.indexed, now)
+                enqueue(connection, work.receipt_id, work.indexed, self._deliveries, now)
             finish_receipt(
                 connection,
                 work.receipt_id,

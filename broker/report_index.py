@@ -6,12 +6,13 @@ The report itself is not kept twice: it is read again from the bytes of its rece
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mapping.agreements import parties_of
 from mapping.collection_time import collected_at, usable
+from mapping.critical import CriticalLimit, critical_lines
 from mapping.order_identity import order_identity
 from mapping.profile import SourceProfile
 from mapping.report import LabReport, ReportStatus
@@ -32,16 +33,30 @@ class IndexedReport:
     taken_from: datetime | None
     taken_until: datetime | None
     is_preliminary: bool = False
+    critical: tuple[IndexedCritical, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedCritical:
+    """A critical line (from 1). ``said`` is what tells it from another value of the same item."""
+
+    line: int
+    reason: str
+    said: str
 
 
 def index_reports(
-    reports: Iterable[LabReport], profile: SourceProfile
+    reports: Iterable[LabReport], profile: SourceProfile, limits: Sequence[CriticalLimit] = ()
 ) -> tuple[IndexedReport, ...]:
     """The entries of the reports of one payload, in their order."""
-    return tuple(_index(number, report, profile) for number, report in enumerate(reports, start=1))
+    return tuple(
+        _index(number, report, profile, limits) for number, report in enumerate(reports, start=1)
+    )
 
 
-def _index(number: int, report: LabReport, profile: SourceProfile) -> IndexedReport:
+def _index(
+    number: int, report: LabReport, profile: SourceProfile, limits: Sequence[CriticalLimit]
+) -> IndexedReport:
     parties = parties_of(report, profile)
     taken = collected_at(report, report.observations)
     times = [taken[0].at] if taken else []
@@ -61,7 +76,20 @@ def _index(number: int, report: LabReport, profile: SourceProfile) -> IndexedRep
         taken_from=min(times, default=None),
         taken_until=max(times, default=None),
         is_preliminary=report.status is ReportStatus.PRELIMINARY,
+        critical=_critical(report, profile, limits),
     )
+
+
+def _critical(
+    report: LabReport, profile: SourceProfile, limits: Sequence[CriticalLimit]
+) -> tuple[IndexedCritical, ...]:
+    found = []
+    for each in critical_lines(report, limits, profile.source_id):
+        line = report.observations[each.line - 1]
+        code = line.codings[0] if line.codings else None
+        said = (code.code or code.display if code else "", line.sub_id, line.value, line.unit)
+        found.append(IndexedCritical(each.line, each.reason.value, "\0".join(said)))
+    return tuple(found)
 
 
 def _identity(

@@ -19,6 +19,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from adapters.ports.emptying import NotTaken, Taken
 from adapters.ports.outbox import Outgoing
+from mapping.errors import LabbrokerError
 
 SIGNATURE = "X-Labbroker-Signature"
 
@@ -52,10 +53,14 @@ class HookDelivery:
 
     async def deliver(self, outgoing: Outgoing) -> Taken | NotTaken:
         """One try. Redirects are not followed: the address is what was agreed."""
+        try:
+            secret = self._secret().encode()
+        except LabbrokerError as error:
+            return NotTaken(error.code)
         headers = {
             "Content-Type": "application/fhir+json",
             "Idempotency-Key": outgoing.name,
-            SIGNATURE: sign(self._secret().encode(), self._clock(), outgoing.raw),
+            SIGNATURE: sign(secret, self._clock(), outgoing.raw),
         }
         try:
             async with self._client().post(

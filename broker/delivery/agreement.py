@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from broker.config.secret import SecretReference
+if TYPE_CHECKING:
+    from broker.config.secret import SecretReference
 
 
 class DeliveryKind(StrEnum):

@@ -118,7 +118,11 @@ class StoredOutbox:
         )
         log_event(
             _log,
-            f"delivery.{state.value}",
+            "delivery.acknowledged"
+            if state is DeliveryState.ACKNOWLEDGED
+            else "delivery.failed"
+            if state is DeliveryState.FAILED
+            else "delivery.refused",
             level=logging.WARNING if state is DeliveryState.REFUSED else logging.INFO,
             delivery_id=outgoing_id,
             destination=self._agreement.name,

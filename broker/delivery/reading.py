@@ -36,9 +36,7 @@ class ReportReading:
         result, earlier = self.results.word_of(viewer, receipt_id, number, before)
         if result is None:
             return None
-        word = next(
-            each for each in result.words if (each.receipt_id, each.number) == (receipt_id, number)
-        )
+        word = _own(result, receipt_id, number)
         said_before = [each for each in result.words if each is not word]
         lines = tuple(self.merge(result))
         return ReportView(
@@ -56,12 +54,25 @@ class ReportReading:
             },
         )
 
+    def word(self, clinic_code: str, receipt_id: int, number: int) -> Word | None:
+        """The word alone, where the clinic may see it."""
+        if not clinic_code:
+            return None
+        viewer = Viewer("", frozenset({clinic_code}))
+        result, _ = self.results.word_of(viewer, receipt_id, number)
+        return None if result is None else _own(result, receipt_id, number)
+
     def _lines_of(self, results: Sequence[StoredReport]) -> Iterator[tuple[Observation, LabReport]]:
         for result in results:
             if result.words:
                 report = result.words[-1].report
                 for line in self.merge(result):
                     yield line, report
+
+
+def _own(result: StoredReport, receipt_id: int, number: int) -> Word:
+    mine = (receipt_id, number)
+    return next(each for each in result.words if (each.receipt_id, each.number) == mine)
 
 
 def mark_corrections(report: LabReport, before: Sequence[Word]) -> LabReport:

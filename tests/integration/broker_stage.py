@@ -17,12 +17,14 @@ from adapters.ports.intake import Accepted, Door, Media, Payload
 from broker.bootstrap.readers import READERS
 from broker.check_reports import CheckReports
 from broker.demo.people import CLINIC, LAB, visits
+from broker.delivery.agreement import Agreements, DeliveryAgreement
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.pipeline import Pipeline
 from broker.store.engine import open_reader, open_writer
 from broker.store.schema import record
 from broker.store.writer import Writer
+from mapping.critical import CriticalLimit
 from mapping.profile import Agreement, CodeLink, Route, SourceProfile
 from tests.stores import store_at
 
@@ -94,6 +96,8 @@ async def open_stage(
     profile: SourceProfile = PROFILE,
     agreements: tuple[Agreement, ...] = (AGREEMENT,),
     check_reports: CheckReports | None = None,
+    deliveries: tuple[DeliveryAgreement, ...] = (),
+    critical_limits: tuple[CriticalLimit, ...] = (),
 ) -> AsyncIterator[Stage]:
     """A stage on a store in ``folder``."""
     writer = Writer(open_writer(store_at(folder)), asyncio.get_running_loop())
@@ -113,6 +117,8 @@ async def open_stage(
         clock,
         lambda: None,
         check_reports=check_reports,
+        deliveries=Agreements(deliveries),
+        critical_limits=critical_limits,
     )
     stage = Stage(folder, writer, reader, intake, pipeline)
     try:
