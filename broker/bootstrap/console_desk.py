@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
+from adapters.ports.intake import Intake
 from broker.bootstrap.readers import READERS
 from broker.config.settings import Settings
 from broker.drafting import Drafting
@@ -26,8 +27,20 @@ def console_desk(
     orders: Mapping[str, Order],
     replay: Callable[[int], Awaitable[bool]],
     drafting: Drafting,
+    intake: Intake,
 ) -> Desk:
     """``orders`` are those of the control door: what a page changes is changed by the same code."""
     # What a trial reads must teach nothing.
     trial = replace(drafting, habits=None)
-    return Desk(settings, reader, writer.write, clock, profiles, READERS, orders, replay, trial)
+    return Desk(
+        settings,
+        reader,
+        writer.write,
+        clock,
+        profiles,
+        READERS,
+        orders,
+        replay,
+        trial,
+        intake.receive,
+    )

@@ -352,6 +352,7 @@ class Broker:
                 orders,
                 self.replay,
                 self._drafting,
+                self.intake,
             ),
         )
         application.add_subapp(

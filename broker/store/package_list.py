@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
@@ -13,6 +14,7 @@ from broker.store.schema import attempt, package, package_record, record
 
 _COLUMNS = tuple(column for column in package.c if column.name != "raw_verdict")
 _MOST = 2000
+_LATELY = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +92,32 @@ def whole_package(
         .group_by(package_record.c.verdict)
     )
     return WholePackage(row, attempts, records, {each[0]: each[1] for each in counted})
+
+
+def waiting_for_sending(
+    connection: Connection, institutions: Sequence[str]
+) -> dict[str, tuple[int, datetime | None]]:
+    """How many records of each institution could leave now, and when the first is due."""
+    rows = connection.execute(
+        select(record.c.uploader_code, func.count(), func.min(record.c.due_at))
+        .where(
+            record.c.state.in_(("ready", "sealed")), record.c.uploader_code.in_(list(institutions))
+        )
+        .group_by(record.c.uploader_code)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def last_confirmed(connection: Connection, institutions: Sequence[str]) -> dict[str, datetime]:
+    """When NHI last confirmed a package of each institution, among the last packages of all."""
+    top = connection.execute(select(func.max(package.c.id))).scalar() or 0
+    rows = connection.execute(
+        select(package.c.institution_code, func.max(package.c.confirmed_at))
+        .where(
+            package.c.id > top - _LATELY,
+            package.c.institution_code.in_(list(institutions)),
+            package.c.confirmed_at.is_not(None),
+        )
+        .group_by(package.c.institution_code)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
 from aiohttp import web
 from sqlalchemy import Connection, Engine
 
-from adapters.ports.intake import Media
+from adapters.ports.intake import Accepted, Media, Payload
 from broker.config.settings import Settings
 from broker.drafting import Drafting
 from broker.store.engine import open_snapshot
@@ -37,8 +37,8 @@ class Desk:
     replay: Callable[[int], Awaitable[bool]]
     drafting: Drafting
     """For trials: it learns nothing."""
-    places: Mapping[str, str] = field(default_factory=dict)
-    """Where each setting's value came from, by its dotted name."""
+    receive: Callable[[Payload], Awaitable[Accepted]]
+    """The one way in, for what a person enters."""
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """``look`` at the store as it is now, off the event loop."""

@@ -9,8 +9,13 @@ from importlib import resources
 from aiohttp import web
 
 from broker.store.person_language import set_language
+from broker.web.console.audit_trail import show_audit
+from broker.web.console.cards import show_cards
 from broker.web.console.codes import confirm_habit, decide_code, show_codes
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.entry import show_entry, show_open_orders, take_entry
+from broker.web.console.people import change_people, show_people
+from broker.web.console.rates import BOARDS, Boards, show_clinic_rates, show_rates
 from broker.web.console.record import (
     decide_record,
     replay_record,
@@ -19,6 +24,7 @@ from broker.web.console.record import (
     show_replay,
 )
 from broker.web.console.record_list import show_records
+from broker.web.console.settings_page import show_settings
 from broker.web.console.sources import show_sources
 from broker.web.console.today import show_today
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
@@ -27,12 +33,14 @@ from broker.web.identity import for_anybody, person_of, signed_in
 
 _ID = r"{record:[0-9]{1,12}}"
 _PACKAGE = r"{package:[0-9]{1,12}}"
+_VISIT = r"{visit:[0-9]{1,12}}/{order:[0-9A-Za-z]{1,12}}"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 def install_console(application: web.Application, desk: Desk) -> None:
     """Add the pages to an application that has its access guard already."""
     application[DESK] = desk
+    application[BOARDS] = Boards()
     application.add_routes(console_routes())
 
 
@@ -52,7 +60,17 @@ def console_routes() -> list[web.RouteDef]:
         web.get("/uploads", show_uploads),
         web.get(rf"/uploads/{_PACKAGE}", show_upload),
         web.post(rf"/uploads/{_PACKAGE}/settle", settle_upload),
+        web.get("/rates", show_rates),
+        web.get(r"/rates/{clinic:[0-9A-Z]{10}}", show_clinic_rates),
         web.get("/sources", show_sources),
+        web.get("/entry", show_open_orders),
+        web.get(rf"/entry/{_VISIT}", show_entry),
+        web.post(rf"/entry/{_VISIT}", take_entry),
+        web.get("/cards", show_cards),
+        web.get("/people", show_people),
+        web.post("/people", change_people),
+        web.get("/audit", show_audit),
+        web.get("/settings", show_settings),
         web.get("/codes", show_codes),
         web.post("/codes", decide_code),
         web.post("/codes/confirm", confirm_habit),
