@@ -59,6 +59,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
     Command("sandbox", "run a stand-in for NHI's gateway", "啟動演練用健保署閘道"),
+    Command("cards", "show card readers, cards, owners and tries left", "顯示讀卡機與卡片狀態"),
+    Command("card-agent", "hold the cards of this PC for a broker", "於讀卡機電腦執行卡片代理程式"),
     Command("eii-child", "load NHI's library for the service", "供服務載入健保署元件"),
     Command("rehearsal", "make keys for rehearsals with the stand-in", "建立演練金鑰"),
     Command("status", "say what stands where", "顯示目前狀態"),
@@ -78,6 +80,7 @@ COMMANDS: tuple[Command, ...] = (
         "optout", "keep an order out of the upload, as the patient wished", "依病人意願不上傳醫令"
     ),
     Command("people", "say who may come in at the console", "管理可登入的人員"),
+    Command("audit", "say who saw and did what, verify the trail", "稽核紀錄：查詢、驗證、匯出"),
     Command("token", "let machines in at the API", "管理 API 權杖"),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
     Command("version", "say which version this is", "顯示版本"),

@@ -29,7 +29,7 @@ from broker.web.problem import problem
 
 SESSION = web.RequestKey("session", Session)
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/card-agent"})
 OPEN_FOLDERS = ("/fhir", "/static", "/card-agent")
 
 
