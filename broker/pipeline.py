@@ -191,7 +191,7 @@ class Pipeline:
             if rows and self._suspects.deaths(rows[0].id):
                 rows = rows[:1]
             self._suspects.begin([row.id for row in rows])
-            works = []
+            works: list[_Work] = []
             for row in rows:
                 if works and len(row.raw) > _LARGE_BYTES:
                     # It may bring many visits, which what came before it must not see half stored.
@@ -201,6 +201,8 @@ class Pipeline:
                     # Those behind it must see these visits: they are read with the next batch.
                     break
                 await asyncio.sleep(0)
+        if len(works) == 1 and len(works[0].visits) > VISITS_AT_ONCE:
+            works[0] = await self._import(works[0], again=bool(rows[0].content))
         if works and len(works[-1].visits) > VISITS_AT_ONCE:
             works[-1] = await self._import(works[-1], again=bool(rows[len(works) - 1].content))
         futures = [self._writer.write(self._store(work, turn)) for work in works]
@@ -243,6 +245,21 @@ class Pipeline:
 
     async def _import(self, work: _Work, *, again: bool) -> _Work:
         """Store many visits part by part. What is left of the work tells what it always tells."""
+        try:
+            requeued = await self.visit_import.store(work.receipt_id, work.visits, again=again)
+        except StorageUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - told when the rest is stored, which meets the same
+            return work
+        if requeued:
+            self.wake()
+        stored = len(work.visits)
+        return replace(work, visits=work.visits[-VISITS_AT_ONCE:], visits_stored=stored)
+
+    async def _import(self, work: _Work, *, again: bool) -> _Work:
+        """Store many visits part by part. What is left of the work tells what it always tells."""
+        # It has been read; what the service dies of from now on is not its doing.
+        self._suspects.end([work.receipt_id])
         try:
             requeued = await self.visit_import.store(work.receipt_id, work.visits, again=again)
         except StorageUnavailable:

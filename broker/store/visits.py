@@ -34,6 +34,11 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
     """Insert or complete visits; results that this concerns are read again, and those that were
     ready are held where their order was cancelled or opted out. Returns how many receipts were
     queued again for that."""
+    return requeue_for(connection, merge_visits(connection, receipt_id, visits))
+
+
+def merge_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, ...]) -> list[Visit]:
+    """Insert or complete visits; those that are new or changed by it, for :func:`requeue_for`."""
     touched: list[Visit] = []
     for item in chain(visits, _taken_back(connection, visits)):
         known = _known(connection, item)
@@ -53,7 +58,7 @@ def store_visits(connection: Connection, receipt_id: int, visits: tuple[Visit, .
     for visit_id, numbered in numbered_visits(connection, visits, find_visits):
         _replace(connection, visit_id, numbered)
         touched.append(numbered)
-    return _requeue_for(connection, touched)
+    return touched
 
 
 def set_opted_out(
@@ -213,9 +218,10 @@ def requeue_held(connection: Connection, clinic_code: str, national_id: str) -> 
     return _requeue_held(connection, clinic_code, national_id)
 
 
-def _requeue_for(connection: Connection, touched: Sequence[Visit]) -> int:
+def requeue_for(connection: Connection, touched: Sequence[Visit]) -> int:
     """Results that visits which are new, or told anew, concern: of their people, and those that
-    found no visit and share a birth date or an order's number, whose national id may be wrong."""
+    found no visit and share a birth date or an order's number, whose national id may be wrong, are
+    read again. Returns how many receipts."""
     waiting: set[int] = set()
     clinics: dict[str, list[Visit]] = {}
     for item in touched:
