@@ -8,11 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine, create_engine, insert
+from sqlalchemy.pool import StaticPool
 
 from broker.demo.people import national_id
 from broker.store.engine import open_writer
-from broker.store.schema import receipt, record
+from broker.store.schema import metadata, receipt, record
 from broker.store.visits import find_visits, store_visits
 from mapping.visit import Order, Visit
 
@@ -121,6 +122,13 @@ class RateStore:
 
 def open_rate_store(folder: Path) -> RateStore:
     return RateStore(open_writer(folder))
+
+
+def memory_rate_store() -> RateStore:
+    """A store that lives as long as the test's example."""
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    metadata.create_all(engine)
+    return RateStore(engine)
 
 
 def order(code: str, quantity: str = "1", **others: Any) -> Order:

@@ -1,0 +1,114 @@
+"""What the rates of a month and its quarter will be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import Connection
+
+from broker.rates.month import Month
+from broker.store.rate_tallies import institution_tallies
+from mapping.moment import TAIPEI
+from mapping.rates.forecast import LEARNS_FROM, DayTally, Forecast, Forecaster
+from mapping.rates.rate import percent_of
+from mapping.rates.score import TierTable, tier_table_on
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A period as it is expected to end. ``score`` is of the whole-month rate; None without a
+    tier table."""
+
+    first: date
+    last: date
+    forecast: Forecast
+    score: Decimal | None
+
+    @property
+    def within_24h(self) -> Decimal | None:
+        """Percent."""
+        return percent_of(self.forecast.on_time, self.forecast.due)
+
+    @property
+    def whole_month(self) -> Decimal | None:
+        """Percent."""
+        return percent_of(self.forecast.uploaded, self.forecast.due)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """``month`` and ``quarter`` are None where there is too little to learn from."""
+
+    data_on: date
+    month: Expected | None
+    quarter: Expected | None
+
+
+def outlook_of(
+    connection: Connection,
+    institutions: frozenset[str] | None,
+    month: Month,
+    now: datetime,
+    closed: frozenset[date] = frozenset(),
+) -> Outlook:
+    """The end of the month and of its quarter for all of ``institutions`` together (None:
+    everywhere). ``closed`` are days without visits, such as the ``holidays`` of the settings."""
+    data_on = now.astimezone(TAIPEI).date()
+    tallies = institution_tallies(
+        connection, institutions, learns_since(month, data_on), (month.first, month.last), data_on
+    )
+    return expected_ends(sum_days(each.days for each in tallies), month, data_on, closed)
+
+
+def learns_since(month: Month, data_on: date) -> date:
+    """The first day that must be read for the quarter and for what there is to learn."""
+    return min(month.quarter[0], data_on - timedelta(days=LEARNS_FROM))
+
+
+def sum_days(parts: Iterable[Mapping[date, DayTally]]) -> dict[date, DayTally]:
+    """The days of several institutions together."""
+    total: dict[date, DayTally] = {}
+    for days in parts:
+        for day, tally in days.items():
+            found = total.get(day)
+            if found is None:
+                found = total[day] = DayTally()
+            found.due += tally.due
+            for into, events in (
+                (found.on_time, tally.on_time),
+                (found.late, tally.late),
+                (found.arrived, tally.arrived),
+            ):
+                for age, part in events.items():
+                    into[age] = into[age] + part if age in into else part
+    return total
+
+
+def expected_ends(
+    days: Mapping[date, DayTally], month: Month, data_on: date, closed: frozenset[date]
+) -> Outlook:
+    """The outlook of these days."""
+    forecaster = Forecaster(days, data_on)
+    table = tier_table_on(month.last)
+    ends = [
+        _expected(forecaster, first, last, closed, table)
+        for first, last in ((month.first, month.last), month.quarter)
+    ]
+    return Outlook(data_on, *ends)
+
+
+def _expected(
+    forecaster: Forecaster,
+    first: date,
+    last: date,
+    closed: frozenset[date],
+    table: TierTable | None,
+) -> Expected | None:
+    found = forecaster.of(first, last, closed)
+    if found is None or not found.due:
+        return None
+    score = table.score(found.uploaded, found.due) if table is not None else None
+    return Expected(first, last, found, score)
