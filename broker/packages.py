@@ -16,12 +16,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from broker.nodes import Fence, no_fence
-from broker.store.dialect import is_shared
 from broker.store.engine import open_snapshot
-from broker.store.package_files import store_package_file
 from broker.store.packages import (
     NewPackage,
     insert_package,
@@ -74,13 +71,12 @@ class Sealer:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._lists = lists
-        self._shared = is_shared(reader)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def seal(self, institution_code: str, fence: Fence = no_fence) -> int | None:
+    async def seal(self, institution_code: str) -> int | None:
         """Seal what is ready for one uploader. Returns the package id, None if nothing was.
 
-        Raises ``SerialsUsedUp``, and ``LeaseLost`` where ``fence`` does.
+        Raises ``SerialsUsedUp``.
         """
         now = self._clock()
         upload_on = now.astimezone(TAIPEI).date()
@@ -89,17 +85,7 @@ class Sealer:
             await self._writer.write(lambda connection: hold_invalid(connection, refused))
         if new is None:
             return None
-        raw = await asyncio.to_thread(self.path(new.stem).read_bytes) if self._shared else None
-
-        def insert(connection: Connection) -> int | None:
-            fence(connection)
-            package_id = insert_package(connection, new)
-            if package_id is not None and raw is not None:
-                # Another node may have to send it.
-                store_package_file(connection, package_id, raw)
-            return package_id
-
-        return await self._writer.write(insert)
+        return await self._writer.write(lambda connection: insert_package(connection, new))
 
     def path(self, stem: str) -> Path:
         """Where the frozen file of a package is."""

@@ -29,8 +29,7 @@ lease = Table(
     Column("name", String, primary_key=True),
     Column("holder", String, nullable=False),
     Column("token", BigInteger, nullable=False),
-    # Empty where nobody holds it.
-    Column("until_at", Instant),
+    Column("until_at", Instant, nullable=False),
 )
 
 # Grows with each change of what results are read by: visits, code maps, habits, hand work.
