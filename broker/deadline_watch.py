@@ -7,11 +7,12 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import StorageUnavailable
 from broker.lateness import AHEAD, Pace, risk_horizon
 from broker.logs import log_event
+from broker.nodes import Hold, Node
 from broker.opening_hours import ALWAYS, OpeningHours
 from broker.states import RecordState
 from broker.store.alarms import (
@@ -25,6 +26,7 @@ from broker.store.alarms import (
     unconfirmed,
 )
 from broker.store.engine import open_snapshot
+from broker.store.leases import LeaseLost
 from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -46,18 +48,35 @@ class DeadlineWatch:
         hours: Mapping[str, OpeningHours] | None = None,
         *,
         ahead: timedelta = AHEAD,
+        node: Node | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._clock = clock
         self._hours = hours or {}
         self._ahead = ahead
+        self._node = node or Node()
+        self._hold: Hold | None = None
 
     async def look(self) -> None:
-        """Compare what is at risk with the open alarms. Raises ``StorageUnavailable``."""
+        """Compare what is at risk with the open alarms, unless another node does. Raises
+        ``StorageUnavailable``."""
+        hold = self._hold = self._hold or await self._node.take("watch")
+        if hold is None:
+            return
         now = self._clock()
         found = await asyncio.to_thread(self._threats, now)
-        for change in await self._writer.write(lambda c: settle_alarms(c, found, now)):
+
+        def settle(connection: Connection) -> list[AlarmChange]:
+            hold.require(connection)
+            return settle_alarms(connection, found, now)
+
+        try:
+            changes = await self._writer.write(settle)
+        except LeaseLost:
+            self._hold = None
+            return
+        for change in changes:
             _tell(change)
 
     async def run(self) -> None:

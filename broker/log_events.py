@@ -105,6 +105,7 @@ EVENTS: Mapping[str, EventRule] = {
     ),
     "lease.lost": _event("Another node does this work now.", "reason error"),
     "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
+    "lease.lost": _event("Another node does this work now.", "reason"),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "list.unreadable": _event("A list of the settings was left out: it cannot be read."),

@@ -16,9 +16,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
+from broker.nodes import Fence, no_fence
+from broker.store.dialect import is_shared
 from broker.store.engine import open_snapshot
+from broker.store.package_files import store_package_file
 from broker.store.packages import (
     NewPackage,
     insert_package,
@@ -71,12 +74,13 @@ class Sealer:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._lists = lists
+        self._shared = is_shared(reader)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def seal(self, institution_code: str) -> int | None:
+    async def seal(self, institution_code: str, fence: Fence = no_fence) -> int | None:
         """Seal what is ready for one uploader. Returns the package id, None if nothing was.
 
-        Raises ``SerialsUsedUp``.
+        Raises ``SerialsUsedUp``, and ``LeaseLost`` where ``fence`` does.
         """
         now = self._clock()
         upload_on = now.astimezone(TAIPEI).date()
@@ -85,7 +89,17 @@ class Sealer:
             await self._writer.write(lambda connection: hold_invalid(connection, refused))
         if new is None:
             return None
-        return await self._writer.write(lambda connection: insert_package(connection, new))
+        raw = await asyncio.to_thread(self.path(new.stem).read_bytes) if self._shared else None
+
+        def insert(connection: Connection) -> int | None:
+            fence(connection)
+            package_id = insert_package(connection, new)
+            if package_id is not None and raw is not None:
+                # Another node may have to send it.
+                store_package_file(connection, package_id, raw)
+            return package_id
+
+        return await self._writer.write(insert)
 
     def path(self, stem: str) -> Path:
         """Where the frozen file of a package is."""

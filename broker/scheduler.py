@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
@@ -18,11 +18,14 @@ from adapters.ports.intake import StorageUnavailable
 from broker.deadline import seal_at
 from broker.lateness import FAR
 from broker.logs import log_event
+from broker.nodes import Hold, Node
 from broker.opening_hours import ALWAYS, OpeningHours
 from broker.packages import Sealer
+from broker.store.leases import LeaseLost
 from broker.store.packages import (
     SerialsUsedUp,
     due_packages,
+    get_package,
     look_again_at,
     look_at_all,
     next_package_at,
@@ -37,13 +40,16 @@ _SERIALS_RETRY = timedelta(minutes=10)
 _FAULT_RETRY = timedelta(minutes=1)
 # A correction's h16 must be another second than the one that stands.
 _AGAIN = timedelta(seconds=1)
+# How long another node's institution is left alone; its commits wake this one earlier.
+_ELSEWHERE = timedelta(seconds=2)
 _STORE_PAUSE_SECONDS = 5.0
 _CLOCK_SET_BACK = timedelta(minutes=1)
 
 
 class Scheduler:
     """Seals and moves packages. ``clock`` gives aware UTC; ``hours`` says for an institution when
-    its packages can be sent, always where it is not named."""
+    its packages can be sent, always where it is not named. ``node`` keeps two brokers on one store
+    from working for the same institution, and of those only what it ``serves`` is its concern."""
 
     def __init__(
         self,
@@ -56,6 +62,8 @@ class Scheduler:
         wait: timedelta,
         press: timedelta,
         hours: Mapping[str, OpeningHours] | None = None,
+        node: Node | None = None,
+        serves: Collection[str] | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -65,6 +73,9 @@ class Scheduler:
         self._wait = wait
         self._press = press
         self._hours = hours or {}
+        self._node = node or Node()
+        self._serves = None if serves is None else frozenset(serves)
+        self._elsewhere: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._stopping = False
         self._blocked_until: dict[str, datetime] = {}
@@ -101,18 +112,36 @@ class Scheduler:
         """
         await self._heed_clock()
         await self._seal_due()
-        await asyncio.gather(*(self._work_off(rows) for rows in self._due().values()))
+        await asyncio.gather(*(self._work_off(*each) for each in self._due().items()))
 
     def _due(self) -> dict[str, list[AnyRow]]:
         """Packages that want something done, by institution, the earliest due records first."""
         with self._reader.connect() as connection:
             rows = due_packages(connection, self._clock())
-        closed = self._closed()
+        away = {*self._closed(), *self._held_elsewhere()}
         by_institution: dict[str, list[AnyRow]] = {}
         for row in rows:
-            if row.institution_code not in closed:
+            if row.institution_code not in away and self._is_served(row.institution_code):
                 by_institution.setdefault(row.institution_code, []).append(row)
         return by_institution
+
+    def _is_served(self, institution: str) -> bool:
+        return self._serves is None or institution in self._serves
+
+    def _held_elsewhere(self) -> dict[str, datetime]:
+        """Institutions for which another node works, and when to ask again."""
+        now = self._clock()
+        self._elsewhere = {
+            code: at for code, at in self._elsewhere.items() if now < at <= now + _ELSEWHERE
+        }
+        return self._elsewhere
+
+    async def _hold(self, institution: str) -> Hold | None:
+        """None, and nothing more of it for a while, where another node works for it."""
+        hold = await self._node.take(f"send:{institution}")
+        if hold is None:
+            self._elsewhere[institution] = self._clock() + _ELSEWHERE
+        return hold
 
     def _closed(self) -> dict[str, datetime]:
         """Institutions that cannot send now, and when they can."""
@@ -132,25 +161,41 @@ class Scheduler:
 
     async def _send(self, institution: str, rows: list[AnyRow]) -> None:
         try:
-            await self._work_off(rows)
+            await self._work_off(institution, rows)
         except StorageUnavailable as error:
             await self._pause(error)
         finally:
             del self._senders[institution]
             self._wake.set()
 
-    async def _work_off(self, rows: list[AnyRow]) -> None:
-        for row in rows:
-            if self._stopping:
-                return
-            await self._advance(row)
+    async def _work_off(self, institution: str, rows: list[AnyRow]) -> None:
+        hold = await self._hold(institution)
+        if hold is None:
+            return
+        try:
+            for row in rows:
+                if self._stopping:
+                    return
+                if self._node.is_shared and not self._is_still_due(row):
+                    continue
+                await self._advance(row, hold)
+        finally:
+            await self._node.give_back(hold)
 
-    async def _advance(self, row: AnyRow) -> None:
+    def _is_still_due(self, row: AnyRow) -> bool:
+        """Another node may have worked on it until a moment ago."""
+        with self._reader.connect() as connection:
+            return get_package(connection, row.id) == row
+
+    async def _advance(self, row: AnyRow, hold: Hold) -> None:
         """One step of one package; a fault of the program there stops no other package."""
         try:
-            await self._submission.advance(row)
+            await self._submission.advance(row, hold.require)
         except StorageUnavailable:
             raise
+        except LeaseLost as error:
+            # Whoever has taken over asks what became of it.
+            log_event(_log, "lease.lost", level=logging.WARNING, reason=hold.kind, error=error)
         except Exception as error:  # noqa: BLE001 - what it left is taken over when it is due again
             log_event(_log, "service.fault", level=logging.ERROR, error=error)
             at = self._clock() + _FAULT_RETRY
@@ -172,10 +217,15 @@ class Scheduler:
             if self._seal_time(row, now) > now:
                 continue
             institution = row.uploader_code
+            hold = await self._hold(institution)
+            if hold is None:
+                continue
             try:
-                package_id = await self._sealer.seal(institution)
-            except StorageUnavailable:
-                raise
+                package_id = await self._sealer.seal(institution, hold.require)
+            except (StorageUnavailable, LeaseLost) as error:
+                if isinstance(error, StorageUnavailable):
+                    raise
+                continue
             except Exception as error:  # noqa: BLE001 - one institution's fault stops no other
                 used_up = isinstance(error, SerialsUsedUp)
                 self._blocked_until[institution] = now + (
@@ -189,6 +239,8 @@ class Scheduler:
                     institution=institution,
                 )
                 continue
+            finally:
+                await self._node.give_back(hold)
             if package_id is None:
                 self._blocked_until[institution] = now + _AGAIN
             else:
@@ -204,14 +256,17 @@ class Scheduler:
         elif (closes := hours.closes_at(now)) is not None and at >= closes:
             # The card leaves before the wait for company ends.
             at = ready_at
+        if not self._is_served(row.uploader_code):
+            at = FAR
+        at = max(at, self._held_elsewhere().get(row.uploader_code, at))
         return max(at, self._blocked_until.get(row.uploader_code, at))
 
     def _next_at(self) -> datetime | None:
         now = self._clock()
-        closed = self._closed()
+        closed = {**self._closed(), **self._held_elsewhere()}
         with self._reader.connect() as connection:
             times = [self._seal_time(row, now) for row in ready_overview(connection)]
-            package_at = next_package_at(connection, {*self._senders, *closed})
+            package_at = next_package_at(connection, {*self._senders, *closed}, self._serves)
         if package_at is not None:
             times.append(package_at)
         times += closed.values()

@@ -12,10 +12,14 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
 
 from adapters.ports.channel import (
     Arrival,
@@ -30,6 +34,7 @@ from adapters.ports.channel import (
 from adapters.ports.credential import Credential
 from broker.channel_gate import CredentialMismatch, InstitutionsDisagree, Stray, pass_gate
 from broker.logs import log_event
+from broker.nodes import Fence, no_fence
 from broker.states import ForbiddenTransition, PackageState, RecordState
 from broker.store.gate import packed_records, turn_back
 from broker.store.packages import (
@@ -51,6 +56,8 @@ from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
 from mapping.profile import Agreement
 from mapping.verdict import CheckReport
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +96,8 @@ class Submission:
 
     With ``agreements`` a record leaves only where they give it to its uploader.
     ``elapsed`` gives seconds of a clock that nobody sets: how long a denial has stood is never
-    reckoned on the wall clock.
+    reckoned on the wall clock. ``stored_file`` gives the frozen bytes of a package that another
+    node has sealed.
     """
 
     def __init__(
@@ -105,6 +113,7 @@ class Submission:
         on_replayed: Callable[[], None] = lambda: None,
         elapsed: Callable[[], float] = time.monotonic,
         agreements: Sequence[Agreement] | None = None,
+        stored_file: Callable[[int], bytes | None] = lambda _: None,
     ) -> None:
         self._writer = writer
         self._uploaders = uploaders
@@ -116,14 +125,17 @@ class Submission:
         self._on_replayed = on_replayed
         self._elapsed = elapsed
         self._agreements = agreements
+        self._stored_file = stored_file
         self._unknown_since: dict[int, float] = {}
+        self._fence: ContextVar[Fence] = ContextVar("fence", default=no_fence)
 
-    async def advance(self, row: AnyRow) -> None:
+    async def advance(self, row: AnyRow, fence: Fence = no_fence) -> None:
         """Send, ask or fetch, by the package's state. One caller for a credential at a time, so a
         package that is claimed or in flight here was given up in the middle of its step.
 
-        Raises ``StorageUnavailable``.
+        Raises ``StorageUnavailable``, and ``LeaseLost`` where ``fence`` does.
         """
+        self._fence.set(fence)
         uploader = self._uploaders.get(row.institution_code)
         if uploader is None:
             await self._later(row, "no-uploader")
@@ -131,7 +143,7 @@ class Submission:
         state = PackageState(row.state)
         if state in (PackageState.CLAIMED, PackageState.INFLIGHT):
             now = self._clock()
-            await self._writer.write(lambda c: take_over(c, row.id, state, now))
+            await self._write(lambda c: take_over(c, row.id, state, now))
         elif state is PackageState.SEALED:
             await self._send(row, uploader)
         elif state is PackageState.UNKNOWN:
@@ -139,16 +151,26 @@ class Submission:
         elif state is PackageState.SUBMITTED:
             await self._fetch(row, uploader)
 
+    def _write(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Under the fence of the step that is being done."""
+        fence = self._fence.get()
+
+        def fenced(connection: Connection) -> T:
+            fence(connection)
+            return work(connection)
+
+        return self._writer.write(fenced)
+
     async def _send(self, row: AnyRow, uploader: Uploader) -> None:
         if not self._may_still_be_sent(row):
-            await self._writer.write(lambda c: retire_package(c, row.id))
+            await self._write(lambda c: retire_package(c, row.id))
             log_event(_log, "package.stale", package_id=row.id)
             return
         try:
             sealed = await asyncio.to_thread(self._load, row)
         except PackageFileDamaged as error:
             # Of a sealed package nothing is at the gateway, so its records may go in another.
-            await self._writer.write(lambda c: retire_package(c, row.id))
+            await self._write(lambda c: retire_package(c, row.id))
             log_event(_log, "package.stale", package_id=row.id, error=error)
             return
         try:
@@ -158,12 +180,12 @@ class Submission:
             await self._later(row, error.code)
             return
         if strays:
-            await self._writer.write(lambda c: turn_back(c, row.id, strays))
+            await self._write(lambda c: turn_back(c, row.id, strays))
             log_event(_log, "package.stale", package_id=row.id, error_code="agreement-disagrees")
             return
         started_at = self._clock()
         try:
-            await self._writer.write(
+            await self._write(
                 lambda c: move_package(c, row.id, PackageState.CLAIMED, claimed_by="local")
             )
         except ForbiddenTransition:
@@ -181,7 +203,7 @@ class Submission:
             move_package_records(connection, row.id, RecordState.INFLIGHT)
             return open_attempt(connection, row.id, "send", started_at)
 
-        attempt_id = await self._writer.write(intend)
+        attempt_id = await self._write(intend)
         log_event(
             _log,
             "package.inflight",
@@ -211,7 +233,7 @@ class Submission:
         since = self._unknown_since.setdefault(row.id, self._elapsed())
         sealed = await asyncio.to_thread(self._named, row)
         now = self._clock()
-        attempt_id = await self._writer.write(lambda c: open_attempt(c, row.id, "ask", now))
+        attempt_id = await self._write(lambda c: open_attempt(c, row.id, "ask", now))
         try:
             async with asyncio.timeout(self._send_timeout):
                 answer = await uploader.channel.query(sealed, uploader.credential)
@@ -234,9 +256,7 @@ class Submission:
         self, row: AnyRow, sealed: SealedPackage, uploader: Uploader
     ) -> tuple[Stray, ...]:
         agreements = self._agreements
-        records = (
-            await self._writer.write(lambda c: packed_records(c, row.id)) if agreements else ()
-        )
+        records = await self._write(lambda c: packed_records(c, row.id)) if agreements else ()
 
         def look() -> tuple[Stray, ...]:
             credential_code = uploader.credential.institution_code
@@ -262,7 +282,7 @@ class Submission:
             await self._later(row, "", self._poll)
             return
         now = self._clock()
-        counts = await self._writer.write(
+        counts = await self._write(
             lambda c: store_verdict(c, row.id, raw, reports, now, self._poll)
         )
         log_event(
@@ -283,11 +303,12 @@ class Submission:
 
     def _load(self, row: AnyRow) -> SealedPackage:
         """The frozen bytes. Raises :class:`PackageFileDamaged`."""
-        try:
+        raw_zip: bytes | None = None
+        with suppress(FileNotFoundError):
             raw_zip = self._package_path(row.stem).read_bytes()
-        except FileNotFoundError:
-            raise PackageFileDamaged(stem=row.stem) from None
-        if hashlib.sha256(raw_zip).hexdigest() != row.sha256:
+        if raw_zip is None or hashlib.sha256(raw_zip).hexdigest() != row.sha256:
+            raw_zip = self._stored_file(row.id)
+        if raw_zip is None or hashlib.sha256(raw_zip).hexdigest() != row.sha256:
             raise PackageFileDamaged(stem=row.stem)
         return self._sealed(row, raw_zip)
 
@@ -328,7 +349,7 @@ class Submission:
             )
             confirm_records(connection, row.id, confirmed_at)
 
-        await self._writer.write(confirm)
+        await self._write(confirm)
         self._unknown_since.pop(row.id, None)
         log_event(_log, "package.submitted", package_id=row.id)
 
@@ -347,7 +368,7 @@ class Submission:
             )
             move_package_records(connection, row.id, RecordState.SEALED)
 
-        await self._writer.write(undo)
+        await self._write(undo)
         log_event(_log, "package.not_delivered", package_id=row.id, error_code=error.code)
 
     async def _refused(self, row: AnyRow, attempt_id: int, error: RefusedByGateway) -> None:
@@ -371,7 +392,7 @@ class Submission:
             release_records(connection, row.id)
             return release_waiting(connection, records)
 
-        released = await self._writer.write(refuse)
+        released = await self._write(refuse)
         log_event(_log, "package.refused", package_id=row.id, error_code=error.code)
         if released:
             self._on_replayed()
@@ -392,7 +413,7 @@ class Submission:
             )
             move_package_records(connection, row.id, RecordState.UNKNOWN)
 
-        await self._writer.write(suspend)
+        await self._write(suspend)
         if code == HandedOver.code:
             log_event(_log, "package.handed_over", package_id=row.id)
         else:
@@ -411,7 +432,7 @@ class Submission:
             else:
                 retire_package(connection, row.id)
 
-        await self._writer.write(requeue)
+        await self._write(requeue)
         self._unknown_since.pop(row.id, None)
         log_event(_log, "package.resolved", package_id=row.id, state="absent")
 
@@ -430,7 +451,7 @@ class Submission:
                 error_code=outcome,
             )
 
-        await self._writer.write(wait)
+        await self._write(wait)
 
     def _ask_after(self, asked: int) -> timedelta:
         """A few questions inside the settling time, then a steady rhythm."""
@@ -440,4 +461,4 @@ class Submission:
         self, row: AnyRow, error_code: str, wait: timedelta = timedelta(minutes=1)
     ) -> None:
         at = self._clock() + wait
-        await self._writer.write(lambda c: look_again_at(c, row.id, at, error_code=error_code))
+        await self._write(lambda c: look_again_at(c, row.id, at, error_code=error_code))

@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
-from sqlalchemy import Engine
+from sqlalchemy import Connection
 
 from adapters.fhir.routes import fhir_application
 from adapters.folder.formats.identify import text_media
@@ -30,6 +30,7 @@ from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
+from broker.bootstrap.node import open_store
 from broker.bootstrap.people_orders import (
     forget_first_code,
     make_first_administrator,
@@ -50,13 +51,13 @@ from broker.resources import StoredResources
 from broker.results import ReadResults
 from broker.scheduler import Scheduler
 from broker.sources import SourceDirectory
-from broker.store.engine import open_reader, open_writer
 from broker.store.line_habits import load_habits
+from broker.store.listener import WORK
 from broker.store.overview import has_open_receipts
-from broker.store.packages import next_package_at, ready_overview, recover_packages
-from broker.store.receipts import replay_receipt, settle_acknowledgements_after_crash
+from broker.store.package_files import load_package_file
+from broker.store.packages import next_package_at, ready_overview
+from broker.store.receipts import replay_receipt
 from broker.store.unread_files import StoredUnreadFiles
-from broker.store.writer import Writer
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
 from broker.web.console.routes import install_console
@@ -135,15 +136,11 @@ class Broker:
         loop = asyncio.get_running_loop()
         began = loop.time()
         data = self.settings.data_dir
-        engine = await asyncio.to_thread(open_writer, data)
-        self._writer = Writer(engine, loop, on_failure=self._store_failed)
-        self._closing.push_async_callback(asyncio.to_thread, self._writer.close)
-        self.reader: Engine = open_reader(data)
-        self._closing.callback(self.reader.dispose)
+        store = await open_store(self.settings, self._closing, self._store_failed)
+        self._store, self._writer, self.reader = store, store.writer, store.reader
         self._closing.push_async_callback(self._channels.close)
         await asyncio.to_thread(self._channels.prepare)
-        await self._writer.write(settle_acknowledgements_after_crash)
-        await self._writer.write(lambda c: recover_packages(c, self.clock()))
+        await store.recover(self.clock())
         self.profiles = MappedProfiles(self.settings.profiles)
         with self.reader.connect() as connection:
             self.profiles.load(connection)
@@ -228,6 +225,7 @@ class Broker:
             send_timeout=max(SEND_TIMEOUT, settings.eii_channel.timeout_seconds + 60),
             on_replayed=lambda: self.pipeline.wake(),
             agreements=settings.agreements,
+            stored_file=lambda package_id: load_package_file(self.reader, package_id),
         )
         self.scheduler = Scheduler(
             self._writer,
@@ -238,6 +236,8 @@ class Broker:
             wait=timedelta(seconds=schedule.seal_after_seconds),
             press=timedelta(minutes=schedule.press_before_minutes),
             hours=settings.hours,
+            node=self._store.node,
+            serves=frozenset(uploaders) if self._store.node.is_shared else None,
         )
         watch = DeadlineWatch(
             self._writer,
@@ -245,6 +245,7 @@ class Broker:
             self.clock,
             settings.hours,
             ahead=timedelta(hours=schedule.warn_before_hours),
+            node=self._store.node,
         )
         self._drafting = Drafting(settings.agreements, frozenset(uploaders), lists, self.habits)
         room = ReadingRoom()
@@ -261,6 +262,7 @@ class Broker:
             check_reports=check_report_desk(settings, self._environ),
             suspects=Suspects(settings.data_dir),
             room=room,
+            turns=self._store.turns(self._learn, lambda: self.pipeline.wake()),
         )
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
@@ -268,6 +270,7 @@ class Broker:
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
         sweep.start()
+        self._closing.callback(self._store.listen(self._heard))
         self._closing.push_async_callback(self._end_work)
         self._closing.push_async_callback(self.intake.close)
         self._pipeline_task = self._keep(self.pipeline.run())
@@ -280,6 +283,16 @@ class Broker:
         for problem in loaded.problems:
             log_event(_log, "list.unreadable", level=logging.WARNING, error=problem)
         return loaded.lists
+
+    def _learn(self, connection: Connection) -> None:
+        """Another node, or a person at one, has changed how results are read."""
+        self.profiles.load(connection)
+        self.habits.load(load_habits(connection))
+
+    def _heard(self, what: str) -> None:
+        self.pipeline.wake()
+        if what == WORK:
+            self.scheduler.wake()
 
     async def _end_work(self) -> None:
         self._pipeline_task.cancel()
@@ -392,7 +405,7 @@ class Broker:
         since some orders wait for each other."""
         return {
             **self._hand_work().orders(),
-            **list_orders(self._writer, self.clock),
+            **list_orders(self._store.knowing_writer, self.clock),
             **people_orders(self._writer, self.clock),
             **self._hand_uploads().orders(),
         }
@@ -420,7 +433,7 @@ class Broker:
 
     def _hand_work(self) -> HandWork:
         return HandWork(
-            self._writer,
+            self._store.knowing_writer,
             self.reader,
             self.intake,
             self.profiles,

@@ -65,6 +65,8 @@ def build_settings(root: Values, file: Path | None) -> Settings:
             warn_before_hours=schedule["warn_before_hours"],
         ),
         logging=LoggingSettings(logging["level"], logging["file"]),
+        store_url=root.sections["store"]["url"],
+        lease_seconds=root.sections["store"]["lease_seconds"],
         file=file,
         holidays=frozenset(calendar["holidays"]),
         gateway_closed=calendar["gateway_closed"] or ALWAYS,
@@ -83,6 +85,7 @@ def contradictions(root: Values) -> list[LabbrokerError]:
     problems += _twice(root.entries["folder"], "path", "folder path")
     problems += _twice(root.entries["institution"], "code", "institution code")
     problems += channel_contradictions(root)
+    problems += _store_url(root.sections["store"])
     if PORTAL_SOURCE in sources:
         what = f"the source id {PORTAL_SOURCE} is the portal channel's own"
         problems.append(ContradictingSettings(place=root.place, what=what))
@@ -114,6 +117,13 @@ def contradictions(root: Values) -> list[LabbrokerError]:
             what = "csv.delimiter is one character"
             problems.append(ContradictingSettings(place=source.place, what=what))
     return problems + _agreements(root.entries["agreement"])
+
+
+def _store_url(store: Values) -> list[LabbrokerError]:
+    if not store["url"] or store["url"].startswith("postgresql+psycopg://"):
+        return []
+    what = "url begins with postgresql+psycopg://"
+    return [ContradictingSettings(place=store.place, what=what)]
 
 
 def _twice(entries: Iterable[Values], key: str, name: str) -> list[LabbrokerError]:

@@ -392,6 +392,27 @@ _LISTS = Section(
     ),
 )
 
+_STORE = Section(
+    "store",
+    "Where everything is kept: a file in `data_dir`, or a PostgreSQL that several nodes share.",
+    (
+        Key(
+            "url",
+            Kind.TEXT,
+            "",
+            "`postgresql+psycopg://USER@HOST/DATABASE`; unset means SQLite in `data_dir`. "
+            "The password belongs in `PGPASSFILE` or `PGPASSWORD`.",
+        ),
+        Key(
+            "lease_seconds",
+            Kind.NUMBER,
+            20,
+            "In PostgreSQL: what a node that died or was cut off did is taken over after this time.",
+            least=1,
+        ),
+    ),
+)
+
 _LOGGING = Section(
     "logging",
     "The log: one JSON object a line, never patient data.",
@@ -437,6 +458,7 @@ SETTINGS = Section(
         _CALENDAR,
         _SCHEDULE,
         _LISTS,
+        _STORE,
         _LOGGING,
     ),
 )

@@ -13,6 +13,7 @@ from adapters.ports.credential import CredentialKind
 from broker.config.access_section import AccessSettings
 from broker.config.secret import SecretReference
 from broker.opening_hours import ALWAYS, OpeningHours, without
+from broker.store.location import StoreLocation
 from mapping.errors import Language
 from mapping.profile import Agreement, SourceProfile
 
@@ -175,6 +176,14 @@ class Settings:
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
     access: AccessSettings = field(default_factory=AccessSettings)
+
+    store_url: str = field(default="", repr=False)
+    lease_seconds: float = 20
+
+    @property
+    def store(self) -> StoreLocation:
+        """The SQLite file in ``data_dir``, or the PostgreSQL that several nodes share."""
+        return StoreLocation(self.data_dir, self.store_url)
 
     @property
     def hours(self) -> Mapping[str, OpeningHours]:

@@ -29,7 +29,8 @@ lease = Table(
     Column("name", String, primary_key=True),
     Column("holder", String, nullable=False),
     Column("token", BigInteger, nullable=False),
-    Column("until_at", Instant, nullable=False),
+    # Empty where nobody holds it.
+    Column("until_at", Instant),
 )
 
 # Grows with each change of what results are read by: visits, code maps, habits, hand work.

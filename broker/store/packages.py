@@ -299,14 +299,19 @@ def _worth(now: datetime) -> ColumnElement[int]:
     )
 
 
-def next_package_at(connection: Connection, busy: Collection[str] = frozenset()) -> datetime | None:
+def next_package_at(
+    connection: Connection,
+    busy: Collection[str] = frozenset(),
+    serves: Collection[str] | None = None,
+) -> datetime | None:
     """When the next package wants something done; those of ``busy`` institutions wait their
-    turn."""
-    found: datetime | None = connection.execute(
-        select(func.min(package.c.next_at)).where(
-            _IS_OPEN, package.c.institution_code.not_in(list(busy))
-        )
-    ).scalar()
+    turn, and others than those that this node ``serves`` are another's."""
+    query = select(func.min(package.c.next_at)).where(_IS_OPEN)
+    if busy:
+        query = query.where(package.c.institution_code.not_in(list(busy)))
+    if serves is not None:
+        query = query.where(package.c.institution_code.in_(list(serves)))
+    found: datetime | None = connection.execute(query).scalar()
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
@@ -198,14 +198,23 @@ def settle_acknowledgements_after_crash(
     ).rowcount
 
 
-def open_receipts(connection: Connection, after_id: int, limit: int) -> Sequence[AnyRow]:
-    """Stored receipts in the order they came, with their bytes."""
-    return connection.execute(
-        select(receipt)
-        .where(IS_STORED, receipt.c.id > after_id)
-        .order_by(receipt.c.id)
-        .limit(limit)
-    ).all()
+def open_receipts(
+    connection: Connection, after_id: int, limit: int, source_id: str | None = None
+) -> Sequence[AnyRow]:
+    """Stored receipts in the order they came, with their bytes; of one source where given."""
+    query = select(receipt).where(IS_STORED, receipt.c.id > after_id)
+    if source_id is not None:
+        query = query.where(receipt.c.source_id == source_id)
+    return connection.execute(query.order_by(receipt.c.id).limit(limit)).all()
+
+
+def waiting_sources(connection: Connection, limit: int, without: Collection[str] = ()) -> list[str]:
+    """Whose receipts wait to be read, the longest waiting first, of the first ``limit``."""
+    query = select(receipt.c.source_id).where(IS_STORED)
+    if without:
+        query = query.where(receipt.c.source_id.not_in(list(without)))
+    found = connection.execute(query.order_by(receipt.c.id).limit(limit)).scalars()
+    return list(dict.fromkeys(found))
 
 
 def finish_receipt(

@@ -48,6 +48,9 @@ class Writer:
     ``on_failure`` is called once, on the loop, when an I/O error has ended the writer.
     """
 
+    takes_turns = True
+    """On a shared store: no other node changes anything while a group of jobs does."""
+
     def __init__(
         self,
         engine: Engine,
@@ -91,6 +94,10 @@ class Writer:
             self._jobs.append(_Job(work, future))  # type: ignore[arg-type]
         self._schedule()
         return future
+
+    def beside(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """:meth:`write` for what waits for no other node's turn: leases."""
+        return self.write(work)
 
     def call_on_loop(self, function: Callable[[], None]) -> None:
         """For jobs, which run on the writer's thread: call ``function`` on the event loop."""
@@ -144,7 +151,7 @@ class Writer:
             rows = [receipt_row(payload, at) for payload, at, _ in receipts]
             with connection.begin():
                 stored = self._appender.append(connection, rows)
-                if jobs and self._shared:
+                if jobs and self._shared and self.takes_turns:
                     # One node at a time changes anything: each sees what the one before it did.
                     connection.exec_driver_sql(_TAKE_TURN)
                 until = time.monotonic() + _WORK_SECONDS
