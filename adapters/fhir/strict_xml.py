@@ -47,6 +47,11 @@ READ_TYPES = frozenset(
 )
 """Resources that say something about a result; of all others only the type and id are kept."""
 
+# Asked of libxml2, which goes through a tree many times faster than Python.
+_TOO_DEEP = etree.XPath("/*" * (MAX_DEPTH + 1))
+_COUNT = etree.XPath("count(//*)")
+_SHORTEST_ELEMENT = len("<a/>")
+
 _PREFIX = "{" + FHIR_NAMESPACE + "}"
 _XML_ATTRIBUTES = (
     "{http://www.w3.org/2001/XMLSchema-instance}",
@@ -71,6 +76,7 @@ def read_xml(raw: bytes, limit: int = MAX_BYTES) -> dict[str, Any]:
         load_dtd=False,
         dtd_validation=False,
         huge_tree=False,
+        remove_blank_text=True,
         remove_comments=True,
         remove_pis=True,
     )
@@ -82,26 +88,20 @@ def read_xml(raw: bytes, limit: int = MAX_BYTES) -> dict[str, Any]:
         raise MalformedXml(place="line 1") from None
     if root.getroottree().docinfo.internalDTD is not None:
         raise DoctypeRefused(place="line 1")
-    _refuse_size(root)
+    _refuse_size(raw, root)
     if not _name(root):
         raise NotFhir(place="/")
     return _resource(root)
 
 
-def _refuse_size(root: etree._Element) -> None:
-    elements, depth = 0, 0
-    for event, element in etree.iterwalk(root, events=("start", "end")):
-        if event == "end":
-            depth -= 1
-            continue
-        depth += 1
-        elements += 1
-        if depth > MAX_DEPTH:
-            raise TooDeep(place=f"line {element.sourceline or 0}", limit=MAX_DEPTH)
-        if elements > MAX_ELEMENTS:
-            raise XmlTooLarge(place=f"line {element.sourceline or 0}", limit=MAX_ELEMENTS)
-        if len(element.attrib) > MAX_ATTRIBUTES:
-            raise XmlTooLarge(place=f"line {element.sourceline or 0}", limit=MAX_ATTRIBUTES)
+def _refuse_size(raw: bytes, root: etree._Element) -> None:
+    for element in _TOO_DEEP(root):
+        raise TooDeep(place=f"line {element.sourceline or 0}", limit=MAX_DEPTH)
+    if len(root.attrib) > MAX_ATTRIBUTES:
+        raise XmlTooLarge(place=f"line {root.sourceline or 0}", limit=MAX_ATTRIBUTES)
+    # No element is shorter than its brackets, name and slash, so that most payloads are too short.
+    if len(raw) > _SHORTEST_ELEMENT * MAX_ELEMENTS and _COUNT(root) > MAX_ELEMENTS:
+        raise XmlTooLarge(place=f"line {root.sourceline or 0}", limit=MAX_ELEMENTS)
 
 
 def _name(element: etree._Element) -> str:
@@ -119,7 +119,7 @@ def _resource(element: etree._Element) -> dict[str, Any]:
     name = _name(element)
     resource: dict[str, Any] = {"resourceType": name}
     if name in READ_TYPES:
-        _fill(resource, element, shapes_of(name), is_resource=True)
+        _fill(resource, element, _shapes_by_tag(name), is_resource=True)
         return resource
     for child in element:
         if _name(child) == "id" and child.get("value"):
@@ -130,13 +130,16 @@ def _resource(element: etree._Element) -> dict[str, Any]:
 def _fill(
     members: dict[str, Any],
     element: etree._Element,
-    shapes: Mapping[str, Shape],
+    shapes: Mapping[object, tuple[str, Shape]],
     *,
     is_resource: bool = False,
 ) -> None:
     if element.text and element.text.strip():
         members["#text"] = ""
-    for attribute, value in element.attrib.items():
+    attributes = element.items()
+    if len(attributes) > MAX_ATTRIBUTES:
+        raise XmlTooLarge(place=f"line {element.sourceline or 0}", limit=MAX_ATTRIBUTES)
+    for attribute, value in attributes:
         if attribute == "id" and not is_resource:
             members["id"] = value
         elif not str(attribute).startswith(_XML_ATTRIBUTES):
@@ -144,23 +147,31 @@ def _fill(
     for child in element:
         if child.tail and child.tail.strip():
             members["#text"] = ""
-        tag = child.tag
-        name = _local_name(tag) if isinstance(tag, str) else ""
-        shape = shapes.get(name)
-        if shape is not None and shape.type_name == PRIMITIVE and len(child.attrib) == 1:
-            text = child.get("value")
-            # Most elements are just this: one value, nothing beside it.
-            if text is not None and not len(child) and name not in _SKIPPED:
-                _put(members, name, _typed(text, shape.python_type), shape)
-                continue
-        if not name or shape is None:
-            members[name or "#foreign"] = {}
-        elif name in _SKIPPED or shape.type_name == "Narrative":
+        known = shapes.get(child.tag)
+        if known is None:
+            members[_name(child) or "#foreign"] = {}
             continue
-        else:
-            value = _value(child, shape)
-            if value is not None:
+        name, shape = known
+        if shape.type_name == PRIMITIVE and not len(child):
+            said = child.items()
+            # Most elements are just this: one value, nothing beside it.
+            if len(said) == 1 and said[0][0] == "value":
+                text = str(said[0][1])
+                python_type = shape.python_type
+                value = text if python_type is str else _typed(text, python_type)
                 _put(members, name, value, shape)
+                continue
+        if name in _SKIPPED or shape.type_name == "Narrative":
+            continue
+        told = _value(child, shape)
+        if told is not None:
+            _put(members, name, told, shape)
+
+
+@lru_cache(maxsize=512)
+def _shapes_by_tag(type_name: str) -> Mapping[object, tuple[str, Shape]]:
+    """The elements of a type by their whole tags: name and shape."""
+    return {_PREFIX + name: (name, shape) for name, shape in shapes_of(type_name).items()}
 
 
 def _put(members: dict[str, Any], name: str, value: Any, shape: Shape) -> None:
@@ -180,7 +191,7 @@ def _value(element: etree._Element, shape: Shape) -> Any:
         return _resource(inner[0]) if len(inner) == 1 else {}
     members: dict[str, Any] = {}
     if shape.type_name != "Extension":
-        _fill(members, element, shapes_of(shape.type_name))
+        _fill(members, element, _shapes_by_tag(shape.type_name))
     return members
 
 

@@ -169,7 +169,7 @@ async def test_a_part_that_was_stored_before_the_death_tries_its_results_in_the_
             calls += 1
             if calls > 1:
                 raise asyncio.CancelledError
-            return original(work)  # type: ignore[arg-type,type-var]
+            return original(work)  # type: ignore[arg-type]
 
         importing._writer.write = dying  # type: ignore[method-assign,assignment]
         with pytest.raises(asyncio.CancelledError):
