@@ -37,6 +37,10 @@ class Pin:
         value, self._value = self._value, ""
         return value
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._value
+
     def __repr__(self) -> str:
         return "<pin>"
 

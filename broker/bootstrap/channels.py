@@ -13,6 +13,7 @@ from adapters.nhi.portal_channel import PortalChannel
 from adapters.nhi.sandbox_channel import SandboxChannel
 from adapters.nhi.unsigning_credential import CloudSam, PersonCard
 from adapters.ports.credential import Credential, CredentialKind
+from broker.bootstrap.cards import Cards
 from broker.config.settings import InstitutionSettings, Settings
 from broker.submission import Uploader
 from mapping.errors import LabbrokerError
@@ -34,8 +35,9 @@ class CredentialNotAllowed(LabbrokerError):
 class Channels:
     """Gives each institution its uploader; ``close`` ends what they hold open."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str], cards: Cards) -> None:
         self._settings = settings
+        self._cards = cards
         self._environ = environ
         self._sandbox: SandboxChannel | None = None
         self._eii: EiiChannel | None = None
@@ -76,6 +78,9 @@ class Channels:
         if institution.channel == "portal":
             credential = PersonCard(institution.code)
             return Uploader(institution.code, self._portal_channel(), credential, read)
+        if institution.credential_kind is CredentialKind.PKCS11:
+            credential = self._cards.credential(institution.code)
+            return Uploader(institution.code, self._sandbox_channel(), credential, read)
         if institution.credential_kind is not CredentialKind.SOFTWARE:
             raise CredentialNotAllowed(channel=institution.channel, institution=institution.code)
         credential = SoftwareKey.load(institution.credential_folder)

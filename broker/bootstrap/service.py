@@ -22,6 +22,7 @@ from adapters.hl7.limits import MllpLimits
 from adapters.hl7.server import MllpServer
 from adapters.ports.intake import Media
 from broker.bootstrap.audit_keeping import AuditAnchors, audited
+from broker.bootstrap.cards import Cards
 from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.console_desk import console_desk
@@ -116,7 +117,8 @@ class Broker:
             {folder.source_id for folder in settings.folders},
             certificates_required=_asks_for_certificate(settings.mllp.tls),
         )
-        self._channels = Channels(settings, environ)
+        self._cards = Cards(settings, clock)
+        self._channels = Channels(settings, environ, self._cards)
         self._closing = AsyncExitStack()
         """What has been opened, to be closed in the opposite order."""
         self.exit_code = 0
@@ -273,6 +275,8 @@ class Broker:
         self._closing.callback(self._store.listen(self._heard))
         self._closing.push_async_callback(self._end_work)
         self._closing.push_async_callback(self.intake.close)
+        self._closing.push_async_callback(self._cards.close)
+        self._cards.start(self._writer, self.reader, self.scheduler.wake)
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
         self._watch_task = self._keep(watch.run())
@@ -357,6 +361,7 @@ class Broker:
         )
         application.add_routes(access_routes())
         application.add_routes(health_routes(self.reader, self._readiness, self.clock))
+        application.add_routes(self._cards.routes())
         orders = self._orders()
         install_console(
             application,
@@ -408,6 +413,7 @@ class Broker:
             **list_orders(self._store.knowing_writer, self.clock),
             **people_orders(self._writer, self.clock),
             **self._hand_uploads().orders(),
+            **self._cards.orders(),
         }
 
     async def _open_control(self, orders: Mapping[str, Order]) -> None:

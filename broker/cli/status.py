@@ -96,8 +96,18 @@ def overview(data_dir: Path) -> dict[str, Any]:
         reader.dispose()
 
 
+CARD_WORDS = {
+    AlarmKind.CARD_AWAY.value: ("Card away", "卡片不在"),
+    AlarmKind.CERTIFICATE_ENDS.value: ("Certificate ends", "憑證將到期"),
+}
+
+
 def _alarm_text(alarm: dict[str, Any], chinese: bool) -> str:
     due = datetime.fromisoformat(alarm["due_at"]).astimezone(TAIPEI)
+    if alarm["kind"] in CARD_WORDS:
+        words = CARD_WORDS[alarm["kind"]][chinese]
+        until = f" {due:%Y-%m-%d}" if alarm["kind"] == AlarmKind.CERTIFICATE_ENDS else ""
+        return f"{words}{until}  {alarm['institution']} {alarm['reason']} {alarm['records']}"
     late = alarm["kind"] == AlarmKind.MISSED
     what = (f"{alarm['institution']} {alarm['reason']} {alarm['records']}").strip()
     if chinese:

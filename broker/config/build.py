@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adapters.ports.credential import CredentialKind
 from broker.config.access_section import access_settings
+from broker.config.cards import agent, card_contradictions, cards, pairings
 from broker.config.channels import (
     PORTAL_SOURCE,
     channel_contradictions,
@@ -54,7 +55,9 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         sources=(*map(_source, root.entries["source"]), *portal_sources(root)),
         agreements=tuple(_agreement(entry) for entry in root.entries["agreement"]),
         institutions=tuple(_institution(entry, data_dir) for entry in root.entries["institution"]),
-        sandbox_channel=SandboxChannelSettings(sandbox["base_url"], sandbox["timeout_seconds"]),
+        sandbox_channel=SandboxChannelSettings(
+            sandbox["base_url"], sandbox["timeout_seconds"], sandbox["test_issuers"]
+        ),
         schedule=ScheduleSettings(
             seal_after_seconds=schedule["seal_after_seconds"],
             press_before_minutes=schedule["press_before_minutes"],
@@ -73,6 +76,9 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
         eii_channel=eii_channel(channels["eii"], data_dir),
         portal_channel=portal_channel(channels["portal"], data_dir),
+        cards=cards(root),
+        agent=agent(root),
+        pairings=pairings(root),
         access=access_settings(root.sections["access"]),
     )
 
@@ -86,6 +92,7 @@ def contradictions(root: Values) -> list[LabbrokerError]:
     problems += _twice(root.entries["institution"], "code", "institution code")
     problems += channel_contradictions(root)
     problems += _store_url(root.sections["store"])
+    problems += card_contradictions(root)
     if PORTAL_SOURCE in sources:
         what = f"the source id {PORTAL_SOURCE} is the portal channel's own"
         problems.append(ContradictingSettings(place=root.place, what=what))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from broker.config.shape import REQUIRED, Key, Kind, Section
 
 CREDENTIAL_OF_CHANNEL = {"sandbox": "software", "eii": "sam", "portal": "person"}
-"""What signs for each channel: it comes with the channel and is not chosen."""
+"""What signs for each channel where nothing else is said."""
+CARD_CHANNELS = frozenset({"sandbox"})
+"""Where a card may sign instead (`pkcs11`). A software key signs for the sandbox alone."""
 
 INSTITUTION = Section(
     "institution",
@@ -25,8 +27,9 @@ INSTITUTION = Section(
             Kind.CHOICE,
             "software",
             "What signs in its name: `software` with channel `sandbox` (a key file, for rehearsal "
-            "only), `sam` with `eii`, `person` with `portal`.",
-            choices=("software", "sam", "person"),
+            "only) or `pkcs11` (a card, held by an agent that a `[[pairing]]` lets in), `sam` with "
+            "`eii`, `person` with `portal`.",
+            choices=("software", "pkcs11", "sam", "person"),
         ),
         Key(
             "credential_folder",
@@ -67,6 +70,13 @@ _SANDBOX = Section(
             30,
             "An answer that takes longer makes the outcome unknown.",
             least=1,
+        ),
+        Key(
+            "test_issuers",
+            Kind.TEXTS,
+            (),
+            "Parts of the names of authorities that issue test cards. Rehearsal cards may always "
+            "sign for the stand-in, test cards when they are named here, production cards never.",
         ),
     ),
 )

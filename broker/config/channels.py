@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from broker.config.channel_sections import CREDENTIAL_OF_CHANNEL
+from broker.config.channel_sections import CARD_CHANNELS, CREDENTIAL_OF_CHANNEL
 from broker.config.problems import ContradictingSettings
 from broker.config.reading import Values
 from broker.config.settings import (
@@ -64,6 +64,8 @@ def channel_contradictions(root: Values) -> list[LabbrokerError]:
     for entry in root.entries["institution"]:
         channel, credential = entry["channel"], entry["credential"]
         wanted = CREDENTIAL_OF_CHANNEL[channel]
+        if credential == "pkcs11" and channel in CARD_CHANNELS:
+            continue
         if credential != wanted:
             what = f'channel = "{channel}" needs credential = "{wanted}", not "{credential}"'
             problems.append(ContradictingSettings(place=entry.place, what=what))

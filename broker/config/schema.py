@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from broker.config.access_section import ACCESS
+from broker.config.card_sections import AGENT, CARD, PAIRING
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.shape import REQUIRED, Key, Kind, Section
 from mapping.file_profile import RESULT_COLUMNS
@@ -455,6 +456,9 @@ SETTINGS = Section(
         _AGREEMENT,
         INSTITUTION,
         CHANNEL,
+        PAIRING,
+        AGENT,
+        CARD,
         _CALENDAR,
         _SCHEDULE,
         _LISTS,

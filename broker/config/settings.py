@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from adapters.ports.credential import CredentialKind
 from broker.config.access_section import AccessSettings
+from broker.config.cards import AgentSettings, CardSettings, Pairing
 from broker.config.secret import SecretReference
 from broker.opening_hours import ALWAYS, OpeningHours, without
 from broker.store.location import StoreLocation
@@ -99,6 +100,7 @@ class InstitutionSettings:
 class SandboxChannelSettings:
     base_url: str
     timeout_seconds: float
+    test_issuers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,10 @@ class Settings:
     """The closures, as hours; :data:`ALWAYS` where none are named."""
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
+    cards: tuple[CardSettings, ...] = ()
+    """Those in the readers of this PC."""
+    agent: AgentSettings = field(default_factory=AgentSettings)
+    pairings: tuple[Pairing, ...] = ()
     access: AccessSettings = field(default_factory=AccessSettings)
 
     store_url: str = field(default="", repr=False)

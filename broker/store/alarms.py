@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -48,6 +48,13 @@ _TEN_MINUTES = 600_000_000
 class AlarmKind(StrEnum):
     AT_RISK = "at-risk"
     MISSED = "missed"
+    CARD_AWAY = "card-away"
+    """A card that should be there cannot sign; ``records`` wait for it."""
+    CERTIFICATE_ENDS = "certificate-ends"
+    """``due_at`` is the end of the card's certificate."""
+
+
+DEADLINE_ALARMS = (AlarmKind.AT_RISK, AlarmKind.MISSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +138,18 @@ def unconfirmed(connection: Connection, now: datetime, before: datetime) -> list
 
 
 def settle_alarms(
-    connection: Connection, found: Mapping[AlarmKey, Threat], now: datetime
+    connection: Connection,
+    found: Mapping[AlarmKey, Threat],
+    now: datetime,
+    kinds: Collection[AlarmKind] = DEADLINE_ALARMS,
 ) -> list[AlarmChange]:
-    """Open what is new, note what has changed, close what is no longer so."""
+    """Open what is new, note what has changed, close what is no longer so; alarms of other
+    ``kinds`` stay as they are."""
     changes: list[AlarmChange] = []
     known: dict[AlarmKey, AnyRow] = {}
     for row in open_alarms(connection):
+        if row.kind not in kinds:
+            continue
         key = AlarmKey(AlarmKind(row.kind), row.institution_code, row.reason)
         known[key] = row
         threat = found.get(key)

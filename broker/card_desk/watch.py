@@ -1,0 +1,126 @@
+"""Warns a person whose card is away while it should be there, and before its certificate ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine
+
+from adapters.ports.intake import StorageUnavailable
+from broker.card_desk.desk import CardDesk
+from broker.logs import log_event
+from broker.opening_hours import ALWAYS, OpeningHours
+from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat, settle_alarms
+from broker.store.card_waits import waiting_for
+from broker.store.writer import Writer
+
+_log = logging.getLogger(__name__)
+
+AWAY_SECONDS = 20.0
+"""A card that is wiped and put back within this time alarms nobody."""
+LOOK_SECONDS = 10.0
+CERTIFICATE_AHEAD = timedelta(days=30)
+CARD_ALARMS = (AlarmKind.CARD_AWAY, AlarmKind.CERTIFICATE_ENDS)
+
+
+class CardWatch:
+    """``institutions`` are those whose packages a card signs; ``hours`` says when it should be
+    there. A card that is gone is alarmed within 60 s: a connection that is lost is noticed after
+    15, and the two times above come on top."""
+
+    def __init__(
+        self,
+        desk: CardDesk,
+        writer: Writer,
+        reader: Engine,
+        clock: Callable[[], datetime],
+        institutions: Sequence[str],
+        hours: Mapping[str, OpeningHours],
+        *,
+        away_seconds: float = AWAY_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._desk = desk
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._institutions = institutions
+        self._hours = hours
+        self._away_seconds = away_seconds
+        self._look_seconds = look_seconds
+        self._elapsed = elapsed
+        self._away_since: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Look every few seconds and whenever a card has changed, until cancelled."""
+        while True:
+            self._desk.changed.clear()
+            try:
+                await self.look()
+            except StorageUnavailable as error:
+                log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+            except Exception as error:  # noqa: BLE001 - a fault here must not stop the uploads
+                log_event(_log, "service.fault", level=logging.ERROR, error=error)
+            try:
+                async with asyncio.timeout(self._look_seconds):
+                    await self._desk.changed.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> None:
+        """Compare the cards with the open alarms. Raises ``StorageUnavailable``."""
+        now = self._clock()
+        keys = list(self._keys(now))
+        waiting = await asyncio.to_thread(self._waiting, keys)
+        found = {
+            key: Threat(records, until or due_at or now)
+            for (key, until), (records, due_at) in zip(keys, waiting, strict=True)
+        }
+        for change in await self._writer.write(
+            lambda c: settle_alarms(c, found, now, kinds=CARD_ALARMS)
+        ):
+            _tell(change)
+
+    def _keys(self, now: datetime) -> list[tuple[AlarmKey, datetime | None]]:
+        keys: list[tuple[AlarmKey, datetime | None]] = []
+        for institution in self._institutions:
+            card = self._desk.card_of(institution)
+            expected = self._hours.get(institution, ALWAYS).is_open(now)
+            if card.is_ready or not expected:
+                self._away_since.pop(institution, None)
+            else:
+                since = self._away_since.setdefault(institution, self._elapsed())
+                if self._elapsed() - since >= self._away_seconds:
+                    reason = card.state.reason or card.state.condition.value
+                    keys.append((AlarmKey(AlarmKind.CARD_AWAY, institution, reason), None))
+            certificate = self._desk.certificate_seen(institution)
+            if certificate is not None and certificate.valid_until - now <= CERTIFICATE_AHEAD:
+                reason = "ended" if certificate.valid_until < now else "ends"
+                key = AlarmKey(AlarmKind.CERTIFICATE_ENDS, institution, reason)
+                keys.append((key, certificate.valid_until))
+        return keys
+
+    def _waiting(
+        self, keys: Sequence[tuple[AlarmKey, datetime | None]]
+    ) -> list[tuple[int, datetime | None]]:
+        if not keys:
+            return []
+        with self._reader.connect() as connection:
+            return [waiting_for(connection, key.institution_code) for key, _ in keys]
+
+
+def _tell(change: AlarmChange) -> None:
+    log_event(
+        _log,
+        "card.alarm" if change.opened else "card.over",
+        level=logging.WARNING if change.opened else logging.INFO,
+        institution=change.key.institution_code,
+        reason=f"{change.key.kind}/{change.key.reason}",
+        records=change.threat.records,
+        due_at=change.threat.due_at,
+    )

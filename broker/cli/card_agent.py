@@ -1,0 +1,152 @@
+"""``labbroker card-agent``: holds the cards of this PC for a broker, in the user's session."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from adapters.card.agent import CardAgent
+from adapters.card.agent_link import AgentLink
+from adapters.card.errors import CardPartMissing
+from adapters.card.pcsc_readers import PcscReaders
+from adapters.card.pin_entry import PinTries
+from adapters.card.pkcs11_token import Pkcs11Token
+from adapters.card.token_choice import TokenCriteria
+from adapters.ports.card_agent import StatusMessage
+from broker.cli.card_words import condition_word
+from broker.cli.pin_prompt import PinPrompt
+from broker.cli.version import installed_version
+from broker.config import Settings, load_settings
+from mapping.errors import LabbrokerError, Language
+
+if TYPE_CHECKING:
+    from broker.cli.commands import Subparsers
+
+TRIES_FOLDER = "card-agent"
+"""In ``data_dir``: the count of wrong PINs, never a PIN."""
+
+
+class NoCardSet(LabbrokerError):
+    code = "no-card-set"
+    en = (
+        "The settings name no {what}.",
+        "Add it; `labbroker cards pair NAME` writes what belongs into the files of both sides.",
+    )
+    zh = (
+        "設定檔沒有 {what}。",
+        "請新增；`labbroker cards pair 名稱` 可產生兩端設定內容。",
+    )
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "card-agent",
+        description="Hold the cards of this PC and sign what the broker asks for, until Ctrl-C. "
+        "PINs are entered here and nowhere else, each for one try.",
+    )
+    parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 after a clean stop. Raises what the settings and the pairing secret give cause for."""
+    settings = load_settings(arguments.config, os.environ)
+    if not settings.cards:
+        raise NoCardSet(what="[[card]]")
+    if not settings.agent.brokers or settings.agent.secret is None:
+        raise NoCardSet(what="[agent] brokers")
+    secret = settings.agent.secret.read(os.environ)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(settings, secret.reveal(), arguments.language))
+    return 0
+
+
+def held_cards(settings: Settings) -> list[Pkcs11Token]:
+    """The cards of the settings, none of them looked at yet."""
+    tries = PinTries(settings.data_dir / TRIES_FOLDER)
+    return [
+        Pkcs11Token(
+            card.module,
+            TokenCriteria(card.name, card.label, card.serial, card.certificate_subject),
+            tries,
+            card.institution_code,
+        )
+        for card in settings.cards
+    ]
+
+
+async def _run(settings: Settings, secret: str, language: Language) -> None:
+    readers = None
+    if settings.agent.readers:
+        try:
+            readers = PcscReaders()
+        except CardPartMissing as error:
+            sys.stderr.write(f"{error.sentence(language)} {error.remedy(language)}\n")
+    agent = CardAgent(held_cards(settings), readers, installed_version())
+    trust = None
+    if settings.agent.tls_ca is not None:
+        trust = ssl.create_default_context(cafile=str(settings.agent.tls_ca))
+
+    def report(url: str, word: str) -> None:
+        _say(f"{url}: {_LINK_WORDS[word][language == 'zh']}")
+
+    links = [AgentLink(url, secret, agent, report, trust).run() for url in settings.agent.brokers]
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run itself
+            loop.add_signal_handler(number, stopped.set)
+    tasks = [asyncio.create_task(each) for each in (agent.watch(), *links, _tell(agent, language))]
+    if sys.stdin.isatty():
+        tasks.append(asyncio.create_task(PinPrompt(agent, language).run()))
+    else:
+        _say(_NO_TERMINAL[language == "zh"])
+    try:
+        await stopped.wait()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await agent.close()
+
+
+async def _tell(agent: CardAgent, language: Language) -> None:
+    """A line for each card that has changed, and for readers that come and go."""
+    known: StatusMessage | None = None
+    while True:
+        before = known
+        known = await agent.other_than(known)
+        for card in known.cards:
+            if before is None or card not in before.cards:
+                word = condition_word(card.condition, language)
+                _say(f"{card.name}: {word} {card.institution_code}".rstrip())
+        names = {each.name for each in known.readers}
+        past = {each.name for each in before.readers} if before else set()
+        for name in sorted(names ^ past):
+            words = _READER_THERE if name in names else _READER_GONE
+            _say(f"{name}: {words[language == 'zh']}")
+
+
+_READER_THERE = ("reader is there", "讀卡機已連接")
+_READER_GONE = ("reader is gone", "讀卡機已移除")
+_LINK_WORDS = {
+    "connected": ("connected", "已連線"),
+    "refused": ("refused: look at the pairing secret and at TLS", "遭拒：請檢查配對密碼與 TLS"),
+    "lost": ("not connected; it is tried again", "未連線，將自動重試"),
+}
+_NO_TERMINAL = (
+    "There is no terminal: nobody can enter a PIN here.",
+    "沒有終端機，無法輸入 PIN 碼。",
+)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{datetime.now().astimezone():%H:%M:%S} {text}\n")
+    sys.stdout.flush()
