@@ -79,12 +79,12 @@ def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None
     """
     location = location_of(place)
     folder = location.folder
-    if location.is_shared:
-        return open_shared_writer(location.url)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = take_folder_lock(folder)
     if lock is None:
         raise StoreBusy(folder=folder)
+    if location.is_shared:
+        return _open_shared(location.url, lock)
     engine = create_engine(
         f"sqlite:///{folder / STORE_FILE}",
         module=driver,
@@ -122,6 +122,24 @@ def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None
     with engine.begin() as connection:
         upgrade(connection)
     _sync_folder(folder)
+    return engine
+
+
+def _open_shared(url: str, lock: int) -> Engine:
+    """The folder is this node's own, whoever else works on the store."""
+    try:
+        engine = open_shared_writer(url)
+    except BaseException:
+        os.close(lock)
+        raise
+
+    @event.listens_for(engine, "engine_disposed")
+    def unlock(_: Engine) -> None:
+        nonlocal lock
+        if lock >= 0:
+            os.close(lock)
+            lock = -1
+
     return engine
 
 
