@@ -25,7 +25,7 @@ from broker.web.console.actions import (
 )
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.looks import urgency
-from broker.web.console.rendering import language_of, render
+from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code
 from mapping.code_suggestions import suggest_codes
@@ -52,7 +52,7 @@ async def decide_code(request: web.Request) -> web.Response:
     desk = request.app[DESK]
     source, code = form.get("source", ""), form.get("code", "")
     if not _sees_source(person, desk, source):
-        raise web.HTTPNotFound
+        raise not_there(request)
     chosen, _, item = form.get("meaning", "").partition("/")
     if chosen in ("", "other"):
         chosen, item = form.get("order_code", "").upper(), form.get("item", "")
@@ -89,7 +89,7 @@ async def confirm_habit(request: web.Request) -> web.Response:
     form, person = await form_of(request), person_of(request)
     source = form.get("source", "")
     if not _sees_source(person, request.app[DESK], source):
-        raise web.HTTPNotFound
+        raise not_there(request)
     body = {
         "source_id": source,
         "code": form.get("code", ""),

@@ -18,7 +18,7 @@ from broker.access.roles import Permission
 from broker.store.open_orders import Remembered, open_orders, remembered, visit_in_reach
 from broker.web.console.actions import Notice, Subject, audit, done, form_of, notice_of
 from broker.web.console.desk import DESK, Desk
-from broker.web.console.rendering import language_of, render
+from broker.web.console.rendering import language_of, not_there, render
 from broker.web.console.wording import say
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code, report_items
@@ -178,7 +178,7 @@ async def _visit(request: web.Request, desk: Desk, person: Person) -> Visit:
     visit = await desk.read(lambda c: visit_in_reach(c, person.reach, visit_id))
     code = request.match_info["order"]
     if visit is None or all(each.order_code != code for each in visit.orders):
-        raise web.HTTPNotFound
+        raise not_there(request)
     return visit
 
 

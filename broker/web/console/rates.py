@@ -14,7 +14,7 @@ from broker.access.roles import Permission
 from broker.rates.board import Board, board_of
 from broker.rates.month import Month, MonthRates, rates_of
 from broker.web.console.desk import DESK, Desk
-from broker.web.console.rendering import language_of, render
+from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
@@ -88,7 +88,7 @@ async def show_clinic_rates(request: web.Request) -> web.Response:
     desk, person = request.app[DESK], person_of(request)
     clinic = request.match_info["clinic"]
     if not person.sees(clinic):
-        raise web.HTTPNotFound
+        raise not_there(request)
     month, now = _month(request, desk), desk.clock()
     rates = await desk.read(lambda c: rates_of(c, frozenset({clinic}), month, now))
     cut = next((each for each in _CUTS if each.value == request.query.get("cut")), Cut.DAY)

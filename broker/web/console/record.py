@@ -39,7 +39,7 @@ from broker.web.console.provenance import (
     shown_fields,
     shown_finding,
 )
-from broker.web.console.rendering import language_of, render
+from broker.web.console.rendering import language_of, not_there, render
 from broker.web.console.wording import say
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code
@@ -140,7 +140,7 @@ async def _require(request: web.Request) -> AnyRow:
     record_id, reach = int(request.match_info["record"]), person_of(request).reach
     row = await request.app[DESK].read(lambda c: find_record(c, reach, record_id))
     if row is None:
-        raise web.HTTPNotFound
+        raise not_there(request)
     return row
 
 
@@ -156,7 +156,7 @@ async def _page(
 
     values = await desk.read(look)
     if values is None:
-        raise web.HTTPNotFound
+        raise not_there(request)
     return render(
         request, "record.html", "records", notice=notice, clear=clear, back=request.path, **values
     )

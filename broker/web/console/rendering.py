@@ -80,6 +80,14 @@ def render(
     )
 
 
+def not_there(request: web.Request) -> web.HTTPException:
+    """To raise: the same page for what does not exist and for what is not the person's."""
+    answer = render(request, "not_there.html", "not_there")
+    return web.HTTPNotFound(
+        text=answer.text, content_type="text/html", headers={"Cache-Control": "no-store"}
+    )
+
+
 def _ways(language: Language, now: Any) -> Mapping[str, Callable[..., Any]]:
     return {
         "t": lambda name, **values: say(language, name, **values),

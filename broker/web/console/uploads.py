@@ -23,7 +23,7 @@ from broker.web.console.actions import (
 )
 from broker.web.console.desk import DESK
 from broker.web.console.provenance import code_in_words
-from broker.web.console.rendering import language_of, render
+from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
 
@@ -108,5 +108,5 @@ async def _require(request: web.Request) -> WholePackage:
     package_id, reach = int(request.match_info["package"]), person_of(request).reach
     whole = await request.app[DESK].read(lambda c: whole_package(c, reach, package_id))
     if whole is None:
-        raise web.HTTPNotFound
+        raise not_there(request)
     return whole
