@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, select, type_coerce, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, case, select, type_coerce, update
 
 from broker.store.dialect import database_now, insert_new
 from broker.store.node_tables import generation, lease
@@ -52,19 +52,20 @@ def take_lease(
     if new:
         rows = [{"name": name, "holder": "", "token": 0} for name in new]
         connection.execute(insert_new(connection, lease).on_conflict_do_nothing(), rows)
+    rank = case({name: place for place, name in enumerate(names)}, value=lease.c.name)
     free = connection.execute(
         select(lease.c.name, lease.c.token)
         .where(lease.c.name.in_(list(names)), _is_over())
+        .order_by(rank)
+        .limit(1)
         .with_for_update(skip_locked=True)
-    ).all()
-    tokens = {row.name: row.token for row in free}
-    name = next((name for name in names if name in tokens), None)
-    if name is None:
+    ).first()
+    if free is None:
         return None
-    taken = Lease(name, holder, tokens[name] + 1)
+    taken = Lease(free.name, holder, free.token + 1)
     connection.execute(
         update(lease)
-        .where(lease.c.name == name)
+        .where(lease.c.name == free.name)
         .values(holder=holder, token=taken.token, until_at=_after(span))
     )
     return taken

@@ -56,6 +56,7 @@ class SharedWriter(Writer):
 
 
 class _Aside(Writer):
+    owns_engine = False
     takes_turns = False
 
     def __init__(

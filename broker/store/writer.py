@@ -48,6 +48,8 @@ class Writer:
     ``on_failure`` is called once, on the loop, when an I/O error has ended the writer.
     """
 
+    owns_engine = True
+    """:meth:`close` disposes of it."""
     takes_turns = True
     """On a shared store: no other node changes anything while a group of jobs does."""
 
@@ -115,7 +117,8 @@ class Writer:
             self._wake.notify()
         self._thread.join()
         self._connection.close()
-        self._engine.dispose()
+        if self.owns_engine:
+            self._engine.dispose()
 
     def _schedule(self) -> None:
         # One wake-up a turn of the loop, so that all that arrived in it shares a commit.
