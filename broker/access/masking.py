@@ -8,40 +8,27 @@ from __future__ import annotations
 
 from datetime import date
 
-MASK = "○"
-_STAR = "*"
+MASK = "•"
+_NAME = "○"
 
 
-def masked_id(national_id: str) -> str:
-    """``A123456789`` → ``A12*****89``. What is no id of ten characters keeps its first alone."""
-    if len(national_id) == 10:
-        return national_id[:3] + _STAR * 5 + national_id[8:]
-    return _first_alone(national_id, _STAR)
+def masked_id(text: str) -> str:
+    """``A1••••••89`` of a national id, a permit or a chart number; nothing of a short one."""
+    if len(text) < 5:
+        return MASK * len(text)
+    return f"{text[:2]}{MASK * (len(text) - 4)}{text[-2:]}"
 
 
-def masked_name(name: str) -> str:
-    """``王小明`` → ``王○明``, ``王明`` → ``王○``, ``歐陽小明`` → ``歐○○明``.
-
-    Of a name in letters the first letter of each word stays (``CHEN, Mei`` → ``C○○○ M○○``)."""
-    name = name.strip()
-    if not name.isascii():
-        if len(name) <= 2:
-            return _first_alone(name, MASK)
-        return name[0] + MASK * (len(name) - 2) + name[-1]
-    return " ".join(_first_alone(word, MASK) for word in name.replace(",", " ").split())
+def masked_name(text: str) -> str:
+    """``王○明``, ``王○``: the first character stands, and the last of three or more. HL7's ``^``
+    between family and given name does not count."""
+    plain = text.replace("^", "").strip()
+    if len(plain) < 2:
+        return _NAME * len(plain)
+    middle = _NAME * (len(plain) - 2)
+    return f"{plain[0]}{middle}{plain[-1]}" if middle else f"{plain[0]}{_NAME}"
 
 
-def masked_birth(birth_on: date | None) -> str:
-    """The year alone: it says for which age a reference range holds."""
-    return "" if birth_on is None else f"{birth_on.year:04d}-{_STAR * 2}-{_STAR * 2}"
-
-
-def masked_number(number: str) -> str:
-    """A chart, card or telephone number: the last two characters, or nothing of a short one."""
-    if len(number) < 5:
-        return _STAR * len(number)
-    return _STAR * (len(number) - 2) + number[-2:]
-
-
-def _first_alone(text: str, mask: str) -> str:
-    return text[:1] + mask * (len(text) - 1)
+def masked_date(on: date | None) -> str:
+    """``1958-••-••``: the year says for which age a reference range holds."""
+    return f"{on.year:04d}-{MASK * 2}-{MASK * 2}" if on is not None else ""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 
+from broker.access.masking import MASK as MASK
+from broker.access.masking import masked_date as masked_date
+from broker.access.masking import masked_id as masked_id
+from broker.access.masking import masked_name as masked_name
 from mapping.errors import Language
 from mapping.moment import TAIPEI
 
-MASK = "•"
 PATIENT_TAGS = frozenset({"h9", "h10", "h23", "h24"})
 """Fields of the record that say who the patient is (SPEC114: national id, birth dates)."""
 _NATIONAL_ID = re.compile(r"(?<![A-Za-z0-9])([A-Za-z][A-Da-d1289])([0-9]{6})([0-9]{2})(?![0-9])")
@@ -70,27 +73,6 @@ def urgency(due: datetime | None, now: datetime, warn: timedelta) -> str:
 def count(number: int) -> str:
     """Thousands are set apart."""
     return f"{number:,}"
-
-
-def masked_id(text: str) -> str:
-    """``A1••••••89``: enough to tell two patients of a list apart."""
-    if len(text) < 5:
-        return MASK * len(text)
-    return f"{text[:2]}{MASK * (len(text) - 4)}{text[-2:]}"
-
-
-def masked_name(text: str) -> str:
-    """``王○明``, ``A○○``: the first character stands, and the last of three or more."""
-    plain = text.replace("^", "")
-    if len(plain) < 2:
-        return "○" * len(plain)
-    middle = "○" * (len(plain) - 2)
-    return f"{plain[0]}{middle}{plain[-1]}" if middle else f"{plain[0]}○"
-
-
-def masked_date(on: date | None) -> str:
-    """``1958-••-••``."""
-    return f"{on.year:04d}-{MASK * 2}-{MASK * 2}" if on is not None else ""
 
 
 def masked_value(tag: str, value: str) -> str:
