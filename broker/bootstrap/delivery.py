@@ -48,6 +48,8 @@ WRITERS: Mapping[DeliveryFormat, Callable[[ReportView], bytes]] = {
 
 
 class Sender(Protocol):
+    """What empties one outbox."""
+
     def wake(self) -> None: ...
 
     async def run(self) -> None: ...

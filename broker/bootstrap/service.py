@@ -26,6 +26,7 @@ from broker.bootstrap.cards import Cards
 from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.console_desk import console_desk
+from broker.bootstrap.delivery import WRITERS, Deliveries
 from broker.bootstrap.folder_log import log_folder_event
 from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
@@ -42,6 +43,7 @@ from broker.bootstrap.readers import READERS
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
 from broker.deadline_watch import DeadlineWatch
+from broker.delivery.agreement import Agreements
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.logs import log_event
@@ -61,8 +63,10 @@ from broker.store.receipts import replay_receipt
 from broker.store.unread_files import StoredUnreadFiles
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
-from broker.web.console.routes import install_console
 from broker.web.account import access_routes
+from broker.web.api.results import DeliveryDesk
+from broker.web.api.routes import install_api
+from broker.web.console.routes import install_console
 from broker.web.control import (
     LOOPBACK,
     ControlAddress,
@@ -265,6 +269,18 @@ class Broker:
             suspects=Suspects(settings.data_dir),
             room=room,
             turns=self._store.turns(self._learn, lambda: self.pipeline.wake()),
+            deliveries=Agreements(settings.deliveries),
+            critical_limits=settings.critical_limits,
+            on_results=lambda: self.deliveries.wake(),
+        )
+        self.results = ReadResults(self.reader, READERS, self.profiles)
+        self.deliveries = Deliveries(
+            settings.deliveries,
+            self._writer,
+            self.reader,
+            self.results,
+            self.clock,
+            self._environ,
         )
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
@@ -280,6 +296,7 @@ class Broker:
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
         self._watch_task = self._keep(watch.run())
+        self.deliveries.start(self._keep)
 
     def _load_lists(self) -> ImportedLists:
         """What can be read; results go on without a list that cannot."""
@@ -299,6 +316,7 @@ class Broker:
             self.scheduler.wake()
 
     async def _end_work(self) -> None:
+        await self.deliveries.stop()
         self._pipeline_task.cancel()
         self._watch_task.cancel()
         self.scheduler.stop()
@@ -376,6 +394,9 @@ class Broker:
                 self._drafting,
                 self.intake,
             ),
+        )
+        install_api(
+            application, DeliveryDesk(self.deliveries.reading, WRITERS, self.deliveries.wake)
         )
         application.add_subapp(
             "/fhir",

@@ -19,6 +19,11 @@ from broker.config.channels import (
     portal_folders,
     portal_sources,
 )
+from broker.config.delivery_sections import (
+    critical_limits,
+    deliveries,
+    delivery_contradictions,
+)
 from broker.config.problems import ContradictingSettings, UnknownSetting
 from broker.config.reading import Values
 from broker.config.settings import (
@@ -73,9 +78,13 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         file=file,
         holidays=frozenset(calendar["holidays"]),
         gateway_closed=calendar["gateway_closed"] or ALWAYS,
-        lists=ListSettings(lists["institutions"], lists["order_codes"], lists["claims"]),
+        lists=ListSettings(
+            lists["institutions"], lists["order_codes"], lists["claims"], lists["groups"]
+        ),
         eii_channel=eii_channel(channels["eii"], data_dir),
         portal_channel=portal_channel(channels["portal"], data_dir),
+        deliveries=deliveries(root),
+        critical_limits=critical_limits(root),
         cards=cards(root),
         agent=agent(root),
         pairings=pairings(root),
@@ -92,6 +101,7 @@ def contradictions(root: Values) -> list[LabbrokerError]:
     problems += _twice(root.entries["institution"], "code", "institution code")
     problems += channel_contradictions(root)
     problems += _store_url(root.sections["store"])
+    problems += delivery_contradictions(root)
     problems += card_contradictions(root)
     if PORTAL_SOURCE in sources:
         what = f"the source id {PORTAL_SOURCE} is the portal channel's own"

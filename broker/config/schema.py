@@ -8,6 +8,7 @@ from types import MappingProxyType
 from broker.config.access_section import ACCESS
 from broker.config.card_sections import AGENT, CARD, PAIRING
 from broker.config.channel_sections import CHANNEL, INSTITUTION
+from broker.config.delivery_sections import CRITICAL_LIMIT, DELIVERY
 from broker.config.shape import REQUIRED, Key, Kind, Section
 from mapping.file_profile import RESULT_COLUMNS
 
@@ -390,6 +391,13 @@ _LISTS = Section(
             "An institution's claim (the claims XML, or CSV with its field names), or a folder of "
             "them: codes 26 and 31, and the monthly upload.",
         ),
+        Key(
+            "groups",
+            Kind.PATH,
+            None,
+            "Which clinic belongs to which group of family doctors (CSV with 醫療群代碼, "
+            "醫事機構代碼 and, where wanted, 醫療群名稱, 起日, 迄日): the rates of groups.",
+        ),
     ),
 )
 
@@ -459,6 +467,8 @@ SETTINGS = Section(
         PAIRING,
         AGENT,
         CARD,
+        DELIVERY,
+        CRITICAL_LIMIT,
         _CALENDAR,
         _SCHEDULE,
         _LISTS,

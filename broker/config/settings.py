@@ -13,8 +13,10 @@ from adapters.ports.credential import CredentialKind
 from broker.config.access_section import AccessSettings
 from broker.config.cards import AgentSettings, CardSettings, Pairing
 from broker.config.secret import SecretReference
+from broker.delivery.agreement import DeliveryAgreement
 from broker.opening_hours import ALWAYS, OpeningHours, without
 from broker.store.location import StoreLocation
+from mapping.critical import CriticalLimit
 from mapping.errors import Language
 from mapping.profile import Agreement, SourceProfile
 
@@ -145,6 +147,7 @@ class ListSettings:
     institutions: Path | None = None
     order_codes: Path | None = None
     claims: Path | None = None
+    groups: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,8 @@ class Settings:
     """The closures, as hours; :data:`ALWAYS` where none are named."""
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
+    deliveries: tuple[DeliveryAgreement, ...] = ()
+    critical_limits: tuple[CriticalLimit, ...] = ()
     cards: tuple[CardSettings, ...] = ()
     """Those in the readers of this PC."""
     agent: AgentSettings = field(default_factory=AgentSettings)

@@ -95,3 +95,16 @@ Index(
     sqlite_where=critical_result.c.confirmed_at.is_(None),
     postgresql_where=critical_result.c.confirmed_at.is_(None),
 )
+
+api_call = Table(
+    "api_call",
+    metadata,
+    Column("caller", String, primary_key=True),
+    Column("key", String, primary_key=True),
+    # Of method, path and body: one key is for one call.
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary),
+    Index("api_call_begun", "begun_at"),
+)

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,14 @@ async def test_an_inbox_remembers_who_read_a_result_first(tmp_path: Path) -> Non
         await stage.receive(oru("F1", "1"))
         number = rows(stage)[0].id
         for who in ("chen", "lin"):
-            await stage.writer.write(
-                lambda c, who=who: mark_read(c, number, frozenset({CLINIC}), who, stage.now)
+            read = partial(
+                mark_read,
+                outgoing_id=number,
+                institutions=frozenset({CLINIC}),
+                by=who,
+                now=stage.now,
             )
+            await stage.writer.write(read)
         assert (rows(stage)[0].state, rows(stage)[0].answer) == ("acknowledged", "chen")
         with stage.reader.connect() as connection:
             assert inbox_of(connection, None, unread=True) == []

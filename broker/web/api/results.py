@@ -1,0 +1,476 @@
+"""Results for clinics: the inbox, documents, deliveries, critical results and their alarms."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from adapters.ports.report_view import ReportView
+from broker.access.roles import Permission
+from broker.delivery.agreement import DeliveryFormat, DeliveryState
+from broker.delivery.reading import ReportReading
+from broker.store.alarms import open_alarms
+from broker.store.audit import note
+from broker.store.critical import confirm_critical, critical_of
+from broker.store.outbox import (
+    attempts_of,
+    deliveries_of,
+    delivery_row,
+    inbox_of,
+    inbox_row,
+    mark_read,
+    send_again,
+)
+from broker.store.rows import AnyRow
+from broker.web.api.operation import (
+    Answer,
+    Call,
+    Operation,
+    instant,
+    listing,
+    not_found,
+    paged,
+)
+from broker.web.api.shapes import choice, shape, whole
+from broker.web.console.actions import Subject, audit
+from broker.web.console.desk import DESK
+from broker.web.identity import person_of
+from mapping.moment import Moment, Precision
+from mapping.report import Observation
+
+Document = Callable[[ReportView], bytes]
+"""Writes one form of a report. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryDesk:
+    """What shows results: ``documents`` by their form, ``wake`` tells the senders of new work."""
+
+    reading: ReportReading
+    documents: Mapping[DeliveryFormat, Document]
+    wake: Callable[[], None]
+
+
+DELIVERY = web.AppKey("delivery", DeliveryDesk)
+_MEDIA = {
+    DeliveryFormat.PDF: "application/pdf",
+    DeliveryFormat.CSV: "text/csv; charset=utf-8",
+    DeliveryFormat.XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+
+
+async def inbox(call: Call) -> Answer:
+    desk, person = call.request.app[DESK], person_of(call.request)
+    rows = await desk.read(
+        lambda c: inbox_of(
+            c,
+            person.reach,
+            before=call.query.get("after"),
+            count=call.limit + 1,
+            unread=call.query.get("unread", False),
+        )
+    )
+    return listing(rows, call.limit, delivery_json)
+
+
+async def show_result(call: Call) -> Answer:
+    """The result with its patient; that it was shown is in the audit trail."""
+    row, view = await _view(call, trends=True)
+    await audit(call.request, "show", _subject(row), {"by": "api"})
+    return {**delivery_json(row), "result": view_json(view)}
+
+
+async def show_document(call: Call) -> Answer:
+    """The result as PDF, CSV or XLSX; audited like :func:`show_result`."""
+    form = DeliveryFormat(call.query.get("format", DeliveryFormat.PDF.value))
+    row, view = await _view(call, trends=form is DeliveryFormat.PDF)
+    body = await asyncio.to_thread(call.request.app[DELIVERY].documents[form], view)
+    await audit(call.request, "show", _subject(row), {"by": "api", "format": form.value})
+    kind, _, charset = _MEDIA[form].partition("; charset=")
+    return web.Response(
+        body=body,
+        content_type=kind,
+        charset=charset or None,
+        headers={
+            "Content-Disposition": f'attachment; filename="result-{row.id}.{form.value}"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+async def read_result(call: Call) -> Answer:
+    """Say that a person has read a result of the inbox."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+
+    def mark(connection: Any) -> AnyRow | None:
+        now = desk.clock()
+        row = mark_read(connection, call.path["delivery"], person.reach, person.login, now)
+        if row is not None:
+            note(
+                connection,
+                person=person.login,
+                action="read-result",
+                kind="delivery",
+                subject=str(row.id),
+                institution=row.clinic_code,
+                at=now,
+            )
+        return row
+
+    if await desk.write(mark) is None:
+        raise not_found()
+    return {"read": True}
+
+
+async def deliveries(call: Call) -> Answer:
+    desk, person = call.request.app[DESK], person_of(call.request)
+    state = call.query.get("state")
+    rows = await desk.read(
+        lambda c: deliveries_of(
+            c,
+            person.reach,
+            receipt_id=call.query.get("receipt"),
+            state=DeliveryState(state) if state else None,
+            before=call.query.get("after"),
+            count=call.limit + 1,
+        )
+    )
+    return listing(rows, call.limit, delivery_json)
+
+
+async def show_delivery(call: Call) -> Answer:
+    desk, person = call.request.app[DESK], person_of(call.request)
+
+    def look(connection: Any) -> tuple[AnyRow | None, list[AnyRow]]:
+        row = delivery_row(connection, person.reach, call.path["delivery"])
+        return row, attempts_of(connection, row.id) if row is not None else []
+
+    row, tries = await desk.read(look)
+    if row is None:
+        raise not_found()
+    return {
+        **delivery_json(row),
+        "tries": [
+            {
+                "started_at": instant(each.started_at),
+                "ended_at": instant(each.ended_at),
+                "outcome": each.outcome,
+                "error_code": each.error_code,
+            }
+            for each in tries
+        ],
+    }
+
+
+async def deliver_again(call: Call) -> Answer:
+    """Send once more what has arrived or was refused."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+    asked = call.path["delivery"]
+
+    def again(connection: Any) -> int | None:
+        row = delivery_row(connection, person.reach, asked)
+        now = desk.clock()
+        made = send_again(connection, asked, now) if row is not None else None
+        if row is not None and made is not None:
+            note(
+                connection,
+                person=person.login,
+                action="deliver-again",
+                kind="delivery",
+                subject=str(asked),
+                institution=row.clinic_code,
+                at=now,
+            )
+        return made
+
+    made = await desk.write(again)
+    if made is None:
+        raise not_found()
+    call.request.app[DELIVERY].wake()
+    return {"id": made}
+
+
+async def critical(call: Call) -> Answer:
+    desk, person = call.request.app[DESK], person_of(call.request)
+    rows = await desk.read(
+        lambda c: critical_of(
+            c,
+            person.reach,
+            unconfirmed=call.query.get("unconfirmed", True),
+            before=call.query.get("after"),
+            count=call.limit + 1,
+        )
+    )
+    return listing(rows, call.limit, critical_json)
+
+
+async def confirm(call: Call) -> Answer:
+    """A person has taken note of a critical result and acts on it; audited."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+
+    def mark(connection: Any) -> AnyRow | None:
+        now = desk.clock()
+        row = confirm_critical(connection, call.path["critical"], person.reach, person.login, now)
+        if row is not None and row.confirmed_at is None:
+            note(
+                connection,
+                person=person.login,
+                action="confirm-critical",
+                kind="critical",
+                subject=str(row.id),
+                institution=row.clinic_code,
+                at=now,
+            )
+        return row
+
+    row = await desk.write(mark)
+    if row is None:
+        raise not_found()
+    return {"confirmed_by": row.confirmed_by or person.login}
+
+
+async def alarms(call: Call) -> Answer:
+    """What may come late or is late, for the institutions that the caller sees."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+    rows = await desk.read(open_alarms)
+    return {
+        "items": [
+            {
+                "kind": row.kind,
+                "institution_code": row.institution_code,
+                "reason": row.reason,
+                "records": row.records,
+                "due_at": instant(row.due_at),
+                "opened_at": instant(row.opened_at),
+            }
+            for row in rows
+            if person.sees(row.institution_code)
+        ]
+    }
+
+
+def delivery_json(row: AnyRow) -> dict[str, Any]:
+    """A delivery without a word of what it holds."""
+    return {
+        "id": row.id,
+        "destination": row.destination,
+        "kind": row.kind,
+        "clinic_code": row.clinic_code,
+        "lab_code": row.lab_code,
+        "receipt": row.receipt_id,
+        "report": row.number,
+        "state": row.state,
+        "attempts": row.attempts,
+        "queued_at": instant(row.queued_at),
+        "sent_at": instant(row.sent_at),
+        "ended_at": instant(row.ended_at),
+        "answer": row.answer,
+        "error_code": row.error_code,
+    }
+
+
+def critical_json(row: AnyRow) -> dict[str, Any]:
+    """A critical result without its value: that is in the result itself."""
+    return {
+        "id": row.id,
+        "clinic_code": row.clinic_code,
+        "lab_code": row.lab_code,
+        "receipt": row.receipt_id,
+        "report": row.number,
+        "line": row.line,
+        "reason": row.reason,
+        "found_at": instant(row.found_at),
+        "confirmed_at": instant(row.confirmed_at),
+        "confirmed_by": row.confirmed_by,
+    }
+
+
+def view_json(view: ReportView) -> dict[str, Any]:
+    """A result in the laboratory's own characters."""
+    report = view.report
+    return {
+        "status": report.status.value,
+        "version": view.version,
+        "patient": {
+            "national_id": report.patient.national_id,
+            "name": report.patient.name,
+            "chart_number": report.patient.chart_number,
+            "birth_on": report.patient.birth_on.isoformat() if report.patient.birth_on else None,
+            "sex": report.patient.sex,
+        },
+        "placer_order_number": report.placer_order_number,
+        "filler_order_number": report.filler_order_number,
+        "specimen": report.specimen.kind,
+        "collected_at": _moment(report.specimen.collected_at),
+        "reported_at": _moment(report.reported_at),
+        "notes": list(report.notes),
+        "lines": [
+            {
+                **_line_json(line),
+                "before": [
+                    {"at": _moment(point.at), "value": point.value}
+                    for point in view.trends.get(at, ())
+                ],
+            }
+            for at, line in enumerate(view.lines)
+        ],
+    }
+
+
+def _line_json(line: Observation) -> dict[str, Any]:
+    return {
+        "codings": [
+            {"code": each.code, "display": each.display, "system": each.system}
+            for each in line.codings
+        ],
+        "value": line.value,
+        "unit": line.unit,
+        "range": {
+            "low": line.reference.low,
+            "high": line.reference.high,
+            "text": line.reference.text,
+        },
+        "flags": list(line.abnormal_flags),
+        "status": line.status.value,
+        "method": line.method,
+        "notes": list(line.notes),
+    }
+
+
+def _moment(moment: Moment | None) -> str | None:
+    if moment is None:
+        return None
+    if moment.precision is Precision.DAY:
+        return moment.day.isoformat()
+    return instant(moment.at)
+
+
+async def _view(call: Call, *, trends: bool) -> tuple[AnyRow, ReportView]:
+    desk, person = call.request.app[DESK], person_of(call.request)
+    row = await desk.read(lambda c: inbox_row(c, person.reach, call.path["delivery"]))
+    if row is None:
+        raise not_found()
+    reading = call.request.app[DELIVERY].reading
+    view = await asyncio.to_thread(
+        lambda: reading.view(row.clinic_code, row.receipt_id, row.number, trends=trends)
+    )
+    if view is None:
+        raise not_found()
+    return row, view
+
+
+def _subject(row: AnyRow) -> Subject:
+    return Subject("delivery", str(row.id), row.clinic_code)
+
+
+_ID = {"delivery": whole(1)}
+_PAGE = {
+    "type": "object",
+    "required": ["items", "next"],
+    "properties": {"items": {"type": "array"}, "next": {"type": ["string", "null"]}},
+}
+_P = Permission
+OPERATIONS = (
+    Operation(
+        "GET",
+        "/inbox",
+        "listInbox",
+        "Results for the caller's clinics, the newest first",
+        _P.RECEIVE_RESULTS,
+        inbox,
+        query=paged({"unread": {"type": "boolean"}}),
+        answers=_PAGE,
+    ),
+    Operation(
+        "GET",
+        "/inbox/{delivery}",
+        "showResult",
+        "One result with its patient and earlier values; audited",
+        _P.RECEIVE_RESULTS,
+        show_result,
+        path_parts=_ID,
+    ),
+    Operation(
+        "GET",
+        "/inbox/{delivery}/document",
+        "showDocument",
+        "One result as PDF, CSV or XLSX; audited",
+        _P.RECEIVE_RESULTS,
+        show_document,
+        path_parts=_ID,
+        query={"format": choice("pdf", "csv", "xlsx")},
+        answers={},
+        media="*/*",
+    ),
+    Operation(
+        "POST",
+        "/inbox/{delivery}/read",
+        "readResult",
+        "Say that a person has read a result",
+        _P.RECEIVE_RESULTS,
+        read_result,
+        path_parts=_ID,
+        body=shape({}),
+    ),
+    Operation(
+        "GET",
+        "/deliveries",
+        "listDeliveries",
+        "What was delivered, or is to be",
+        _P.SEE_WORK,
+        deliveries,
+        query=paged({"receipt": whole(1), "state": choice(*DeliveryState)}),
+        answers=_PAGE,
+    ),
+    Operation(
+        "GET",
+        "/deliveries/{delivery}",
+        "showDelivery",
+        "One delivery with its tries",
+        _P.SEE_WORK,
+        show_delivery,
+        path_parts=_ID,
+    ),
+    Operation(
+        "POST",
+        "/deliveries/{delivery}/again",
+        "deliverAgain",
+        "Send a result once more",
+        _P.FIX_RECORD,
+        deliver_again,
+        path_parts=_ID,
+        body=shape({}),
+    ),
+    Operation(
+        "GET",
+        "/critical",
+        "listCritical",
+        "Critical results; those that nobody has confirmed unless asked otherwise",
+        _P.SEE_WORK,
+        critical,
+        query=paged({"unconfirmed": {"type": "boolean"}}),
+        answers=_PAGE,
+    ),
+    Operation(
+        "POST",
+        "/critical/{critical}/confirm",
+        "confirmCritical",
+        "Confirm a critical result; audited",
+        _P.SETTLE,
+        confirm,
+        path_parts={"critical": whole(1)},
+        body=shape({}),
+    ),
+    Operation(
+        "GET",
+        "/alarms",
+        "listAlarms",
+        "What may come late, or is late",
+        _P.SEE_WORK,
+        alarms,
+    ),
+)

@@ -1,0 +1,49 @@
+"""The one table of the API, its routes and its document."""
+
+from __future__ import annotations
+
+import re
+
+from aiohttp import web
+
+from broker.cli.version import installed_version
+from broker.web.api import events, overview, records, results
+from broker.web.api.answering import handler_of, problems
+from broker.web.api.events import PULSE, Pulse
+from broker.web.api.openapi import BASE, openapi_document
+from broker.web.api.operation import Answer, Call, Operation
+from broker.web.api.results import DELIVERY, DeliveryDesk
+from broker.web.identity import Guard
+
+
+async def _document(call: Call) -> Answer:
+    return openapi_document(OPERATIONS, installed_version())
+
+
+OPERATIONS: tuple[Operation, ...] = (
+    *records.OPERATIONS,
+    *results.OPERATIONS,
+    *overview.OPERATIONS,
+    *events.OPERATIONS,
+    Operation("GET", "/openapi.json", "describe", "This document", Guard.ANYBODY, _document),
+)
+"""All that the API does."""
+
+
+def install_api(application: web.Application, delivery: DeliveryDesk) -> None:
+    """Add the API to an application that has its access guard and the console's desk."""
+    application[DELIVERY] = delivery
+    application[PULSE] = Pulse()
+    # Outermost, so that what is said before a handler is found has the same shape.
+    application.middlewares.insert(0, problems)
+    application.add_routes([_route(each) for each in OPERATIONS])
+
+
+def _route(operation: Operation) -> web.RouteDef:
+    path = re.sub(r"\{(\w+)\}", lambda found: _part(operation, found[1]), operation.path)
+    return web.route(operation.method, BASE + path, handler_of(operation))
+
+
+def _part(operation: Operation, name: str) -> str:
+    whole = operation.path_parts[name].get("type") == "integer"
+    return f"{{{name}:[0-9]{{1,12}}}}" if whole else f"{{{name}:[^/]{{1,100}}}}"
