@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from mapping.place_words import chinese_place
+
 Language = Literal["en", "zh"]
 
 
@@ -31,11 +33,18 @@ class LabbrokerError(Exception):
 
     def sentence(self, language: Language = "en") -> str:
         """What happened and where, as one sentence."""
-        return (self.zh if language == "zh" else self.en)[0].format(**self.parameters)
+        return self._texts(language, 0)
 
     def remedy(self, language: Language = "en") -> str:
         """What to do next, as one sentence."""
-        return (self.zh if language == "zh" else self.en)[1].format(**self.parameters)
+        return self._texts(language, 1)
+
+    def _texts(self, language: Language, which: int) -> str:
+        if language != "zh":
+            return self.en[which].format(**self.parameters)
+        place = self.parameters.get("place")
+        told = {"place": chinese_place(place)} if isinstance(place, str) else {}
+        return self.zh[which].format(**{**self.parameters, **told})
 
 
 class UnreadablePayload(LabbrokerError):

@@ -7,12 +7,17 @@ program decides on ``code`` and a person reads the sentence in their own languag
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
 
 from mapping.errors import Language
+from mapping.place_words import chinese_place
+
+IN_FILE = ("in_file", "yes")
+"""The parameter of a finding about a finished upload file, which may not be of our making."""
 
 
 class Severity(StrEnum):
@@ -44,20 +49,42 @@ class Finding:
         return self._text(language)["message"]
 
     def remedy(self, language: Language = "en") -> str:
-        """What to do about it."""
-        return self._text(language)["remedy"]
+        """What to do about it; where the data stand in a finished file of any maker, in that
+        file."""
+        texts = self._text(language)
+        in_file = IN_FILE in self.parameters and "remedy_in_file" in texts
+        return texts["remedy_in_file" if in_file else "remedy"]
 
     def _text(self, language: Language) -> dict[str, str]:
         values = _Parameters(
             {
                 "field": self.field,
-                "place": self.place,
+                "place": chinese_place(self.place) if language == "zh" else self.place,
                 "value": self.value,
                 **dict(self.parameters),
             }
         )
         texts = finding_texts()[self.code][language]
         return {name: text.format_map(values) for name, text in texts.items()}
+
+
+def told_once(findings: Iterable[Finding]) -> list[Finding]:
+    """``findings`` for a person: what a conversion said of the source (``row 7``) is not said
+    again of the record that came of it (``rdata[1]``)."""
+    every = list(findings)
+    at_source = {_said(each) for each in every if not each.place.startswith(_IN_RECORD)}
+    return [
+        each
+        for each in every
+        if not (each.place.startswith(_IN_RECORD) and _said(each) in at_source)
+    ]
+
+
+def _said(finding: Finding) -> tuple[object, ...]:
+    return finding.code, finding.field, finding.value, finding.parameters
+
+
+_IN_RECORD = ("hdata", "rdata", "record[")
 
 
 class _Parameters(dict[str, str]):
@@ -70,7 +97,8 @@ class _Parameters(dict[str, str]):
 
 @cache
 def finding_texts() -> dict[str, dict[str, dict[str, str]]]:
-    """All known finding codes: ``{code: {"en": {"message", "remedy"}, "zh": {...}}}``."""
+    """All known finding codes: ``{code: {"en": {"message", "remedy"}, "zh": {...}}}``; some have
+    a ``remedy_in_file`` for :data:`IN_FILE`."""
     texts: dict[str, dict[str, dict[str, str]]] = {}
     folder = resources.files("mapping") / "catalogue" / "findings"
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):

@@ -14,13 +14,20 @@ from dataclasses import replace
 from mapping.errors import UnreadablePayload
 from mapping.finding import Finding
 from mapping.record import UploadRecord
-from mapping.upload_errors import MalformedXml, UndecodableText, UploadCutOff, UploadTooLarge
+from mapping.upload_errors import (
+    MalformedXml,
+    TagsInCapitals,
+    UndecodableText,
+    UploadCutOff,
+    UploadTooLarge,
+)
 from mapping.upload_faults import MARK, Undecoded, byte_faults, form_fault, unclosed_fault
 from mapping.upload_shapes import RECORD_END, RecordShapes
 from mapping.upload_tree import Start, read_tree
 
 _CLOSING = re.compile(r"[ \t\n]*</patient>[ \t\n]*")
 _ROOT_END = re.compile(r"</patient\s*>")
+_RECORD_IN_CAPITALS = re.compile(r"<((?!hdata)[Hh][Dd][Aa][Tt][Aa])[\s>]")
 _RECORD_START = re.compile(r"<hdata(?=[\s>])")
 _ENDED = re.compile(r"</hdata\s*>\s*\Z")
 _CONSTRUCT = re.compile(r"<!--|<!\[CDATA\[|<\?(?=[A-Za-z_])")
@@ -97,6 +104,9 @@ class BlockReader:
             if MARK in rest:
                 first = self._undecoded[0]
                 raise UndecodableText(encoding=first.encoding, offset=first.offset)
+        capitals = _RECORD_IN_CAPITALS.search(rest)
+        if capitals is not None and not here.records:
+            raise TagsInCapitals(found=capitals.group(1))
         yield from read_tree((rest,), self._largest, here)
 
     def _taken(self) -> list[str]:

@@ -68,7 +68,7 @@ _EXPECTED_ZH = {
     "one text in each field": "每個欄位內只有文字",
     "each field once": "每個欄位一次",
 }
-_PLACES_ZH = {"/": "開頭", "the end": "結尾"}
+_PLACES_ZH = {"/": "檔案開頭", "the end": "檔案結尾"}
 
 
 class UnexpectedStructure(UnreadablePayload):
@@ -92,6 +92,18 @@ class UnexpectedStructure(UnreadablePayload):
             expected=_EXPECTED_ZH.get(expected, expected).replace(" in ", " 於 "),
             place=_PLACES_ZH.get(place, place),
         )
+
+
+class TagsInCapitals(UnreadablePayload):
+    code = "upload-tags-in-capitals"
+    en = (
+        "The orders of the file are in <{found}>; expected <hdata>.",
+        "Write all tags in small letters, as the format does: XML tells the two apart.",
+    )
+    zh = (
+        "檔案內的醫令以 <{found}> 標示，應為 <hdata>。",
+        "請將所有標籤改為小寫：XML 區分大小寫，格式的標籤皆為小寫。",
+    )
 
 
 class UploadTooLarge(UnreadablePayload):

@@ -9,14 +9,21 @@ from typing import TypeVar
 
 from adapters.folder.formats.claim_list import read_claim_list
 from adapters.folder.formats.code_list import read_institution_list, read_order_code_list
+from adapters.folder.formats.group_list import read_group_list
 from broker.config.settings import ListSettings
+from broker.system_reason import system_reason
 from mapping.claim import ClaimLine, claim_lists
 from mapping.errors import LabbrokerError, UnreadablePayload
+from mapping.rates.groups import Groups
 from mapping.rules import ImportedLists
 
 T = TypeVar("T")
 
 LARGEST_LIST = 64 * 1024 * 1024
+_PATH_REMEDY = (
+    "Correct the path under [lists] in the settings, or put the file there.",
+    "請更正設定檔 [lists] 的路徑，或將檔案放置於該處。",
+)
 
 
 class ListFileUnreadable(LabbrokerError):
@@ -58,12 +65,39 @@ def load_lists(settings: ListSettings) -> LoadedLists:
     return LoadedLists(lists, tuple(claims or ()), tuple(problems))
 
 
-def required_lists(settings: ListSettings) -> LoadedLists:
-    """Like :func:`load_lists`, for a person at the command line: raises the first problem."""
+def required_lists(settings: ListSettings, claims: Path | None = None) -> LoadedLists:
+    """Like :func:`load_lists`, for a person at the command line: raises the first problem.
+    ``claims``, named with --claims, stands in place of the settings' own."""
+    if claims is not None:
+        settings = ListSettings(settings.institutions, settings.order_codes, claims)
     loaded = load_lists(settings)
     for problem in loaded.problems:
+        if claims is not None and problem.parameters["file"] == claims:
+            raise _named_on_the_command_line(problem)
         raise problem
     return loaded
+
+
+def load_groups(settings: ListSettings) -> Groups:
+    """The groups of ``settings``; none where no list is named. Raises ListFileUnreadable."""
+    problems: list[ListFileUnreadable] = []
+    memberships = _load(settings.groups, read_group_list, problems)
+    if problems:
+        raise problems[0]
+    return Groups(memberships or ())
+
+
+def _named_on_the_command_line(problem: ListFileUnreadable) -> ListFileUnreadable:
+    if problem.parameters["remedy_en"] != _PATH_REMEDY[0]:
+        return problem
+    return ListFileUnreadable(
+        **{
+            **problem.parameters,
+            "remedy_en": "Name after --claims the claims XML, a list of its lines, or a folder "
+            "with them.",
+            "remedy_zh": "請於 --claims 指定申報 XML、其明細清單，或存放這些檔案的資料夾。",
+        }
+    )
 
 
 def _files(path: Path, problems: list[ListFileUnreadable]) -> list[Path]:
@@ -109,8 +143,8 @@ def _load(
 
 
 def _system_problem(path: Path, error: OSError) -> ListFileUnreadable:
-    reason = error.strerror or type(error).__name__
-    return _problem(path, f"{reason}.", f"{reason}。")
+    reason, reason_zh = system_reason(error)
+    return _problem(path, f"{reason}.", f"{reason_zh}。")
 
 
 def _problem(path: Path, why_en: str, why_zh: str) -> ListFileUnreadable:
@@ -118,6 +152,6 @@ def _problem(path: Path, why_en: str, why_zh: str) -> ListFileUnreadable:
         file=path,
         why_en=why_en,
         why_zh=why_zh,
-        remedy_en="Correct the path under [lists] in the settings, or put the file there.",
-        remedy_zh="請更正設定檔 [lists] 的路徑，或將檔案放置於該處。",
+        remedy_en=_PATH_REMEDY[0],
+        remedy_zh=_PATH_REMEDY[1],
     )

@@ -10,16 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapters.ports.intake import Media
 from broker.bootstrap.lists import required_lists
-from broker.bootstrap.readers import READERS
 from broker.cli.check_json import check_as_json, finding_as_json, summary_as_json
 from broker.cli.check_text import check_as_text
 from broker.cli.decided_codes import add_data_option, with_decided_codes
 from broker.cli.file_check import check_file
-from broker.cli.local_file import open_file, read_file
+from broker.cli.local_file import open_file
 from broker.cli.record_preview import PreviewContext
 from broker.cli.source_choice import source_profile
+from broker.cli.visit_files import read_visits
 from broker.config import load_settings
 from mapping.errors import Language
 from mapping.finding import Finding
@@ -55,7 +54,9 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--recursive", action="store_true", help="go into folders")
     parser.add_argument("--strict", action="store_true", help="also check HL7 v2 conformance")
-    parser.add_argument("--visits", type=Path, help="IC-card upload file with the visits")
+    parser.add_argument(
+        "--visits", type=Path, help="IC-card upload file, or table, with the visits"
+    )
     parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
     add_data_option(parser)
@@ -103,8 +104,7 @@ def _context(arguments: argparse.Namespace) -> PreviewContext:
         profile = with_decided_codes(profile, settings, arguments.data)
         lists = required_lists(settings.lists).lists
     if arguments.visits is not None:
-        raw = read_file(str(arguments.visits))
-        visits = READERS[Media.IC_CARD_XML](raw, profile).visits
+        visits = read_visits(str(arguments.visits), profile)
     return PreviewContext(profile, agreements, visits, lists=lists)
 
 

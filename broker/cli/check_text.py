@@ -17,7 +17,7 @@ from mapping.rules.unchecked import NOT_RUN
 _MOST_RECORDS = 20
 _MOST_FINDINGS = 50
 
-_KINDS: Mapping[str, tuple[str, str]] = {
+KINDS: Mapping[str, tuple[str, str]] = {
     "hl7v2": ("HL7 v2", "HL7 v2"),
     "fhir+json": ("FHIR (JSON)", "FHIR（JSON）"),
     "fhir+xml": ("FHIR (XML)", "FHIR（XML）"),
@@ -34,6 +34,11 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "nhi-zip": ("NHI upload (ZIP)", "健保署上傳檔（ZIP）"),
     "check-report": ("NHI check report", "健保署檢核報告"),
     "unknown": ("unknown format", "無法辨識格式"),
+}
+_LAYOUTS: Mapping[str, tuple[str, str]] = {
+    "daily": ("daily", "每日上傳"),
+    "monthly": ("monthly", "每月上傳"),
+    "mixed": ("daily and monthly mixed", "每日與每月混雜"),
 }
 _SEVERITIES: Mapping[Severity, tuple[str, str]] = {
     Severity.ERROR: ("error", "錯誤"),
@@ -55,18 +60,22 @@ def check_as_text(result: FileCheck, language: Language) -> str:
 
 def _lines(result: FileCheck, language: Language) -> Iterator[str]:
     zh = language == "zh"
-    kind = _KINDS.get(result.kind, (result.kind, result.kind))[zh] + (
-        f", {result.message}" if result.message else ""
-    )
+    kind = KINDS.get(result.kind, (result.kind, result.kind))[zh]
+    if result.message and result.message != result.kind:
+        named = _LAYOUTS.get(result.message, (result.message, result.message))[zh]
+        kind += f"，{named}" if zh else f", {named}"
     counts = [
         (len(result.reports), "report(s)", "份報告"),
         (result.visits, "visit(s)", "筆就醫"),
         (result.record_count, "NHI record(s)", "筆上傳醫令"),
     ]
-    told = ", ".join(
+    told = ("、" if zh else ", ").join(
         f"{count} {chinese if zh else english}" for count, english, chinese in counts if count
     )
-    nothing = "無檢驗結果" if zh else "no results"
+    if result.error is not None and not told:
+        nothing = "未讀出資料" if zh else "nothing could be read"
+    else:
+        nothing = "無檢驗結果" if zh else "no results"
     yield f"{result.file}: {kind}: {told or nothing}"
     for number, preview in enumerate(result.records[:_MOST_RECORDS], start=1):
         yield from _record(number, preview, zh)
@@ -85,7 +94,8 @@ def _lines(result: FileCheck, language: Language) -> Iterator[str]:
         yield f"  … {more} " + ("項未列出（--jsonl 全部列出）" if zh else "more (--jsonl has all)")
         yield from _counts(result, zh)
     if result.error is not None:
-        yield f"  {'無法讀取' if zh else 'unreadable'}: {result.error.sentence(language)}"
+        head = "無法讀取：" if zh else "unreadable: "
+        yield f"  {head}{result.error.sentence(language)}"
         yield f"      → {result.error.remedy(language)}"
         if result.fault_place:
             yield f"      ({result.fault_place})"
@@ -143,6 +153,7 @@ def _finding(finding: Finding, language: Language) -> Iterator[str]:
     message, remedy = finding_texts(finding, language)
     severity = _SEVERITIES[finding.severity][language == "zh"]
     place = " ".join(part for part in (finding.place, finding.field) if part)
-    yield f"  {severity} {finding.code}" + (f" ({place})" if place else "") + f": {message}"
+    colon = "：" if language == "zh" else ": "
+    yield f"  {severity} {finding.code}" + (f" ({place})" if place else "") + colon + message
     if remedy:
         yield f"      → {remedy}"

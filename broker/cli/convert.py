@@ -14,14 +14,17 @@ from adapters.folder.formats.identify import identify, text_media
 from adapters.ports.intake import Media
 from broker.bootstrap.lists import required_lists
 from broker.bootstrap.readers import READERS
+from broker.cli.check_text import KINDS
 from broker.cli.convert_report import ConversionReport, report_as_json, report_as_text
 from broker.cli.decided_codes import add_data_option, with_decided_codes
 from broker.cli.local_file import read_file
 from broker.cli.source_choice import source_profile
+from broker.cli.visit_files import no_visits, no_visits_finding
 from broker.config import Settings, load_settings
 from broker.drafting import Drafting
 from broker.pipeline import WITHHOLDS
 from broker.redact import redact_error
+from broker.system_reason import system_reason
 from broker.trial_packages import TrialResult, VisitIndex, seal_into
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
@@ -36,14 +39,22 @@ if TYPE_CHECKING:
 
 class FolderUnusable(LabbrokerError):
     code = "folder-unusable"
-    en = ("Packages cannot be written to {folder} ({reason}).", "Name a folder that you may write.")
-    zh = ("無法將上傳檔寫入 {folder}（{reason}）。", "請指定可寫入的資料夾。")
+    en = ("Packages cannot be written to {folder}: {reason}.", "Name a folder that you may write.")
+    zh = ("無法將上傳檔寫入 {folder}：{reason_zh}。", "請指定可寫入的資料夾。")
+
+
+def folder_unusable(folder: Path, error: OSError) -> FolderUnusable:
+    reason, reason_zh = system_reason(error)
+    return FolderUnusable(folder=folder, reason=reason, reason_zh=reason_zh)
 
 
 class _NothingToConvert(LabbrokerError):
     code = "nothing-to-convert"
-    en = ("It holds {content}, no laboratory results.", "{remedy_en}")
-    zh = ("檔案內容為 {content}，並非檢驗結果。", "{remedy_zh}")
+    en = ("This is: {content}. It holds no {missing}.", "{remedy_en}")
+    zh = ("檔案為{content_zh}，其中沒有{missing_zh}。", "{remedy_zh}")
+
+
+_WANTED = {"results": ("laboratory results", "檢驗結果"), "visits": ("visits", "就醫資料")}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -60,7 +71,7 @@ def add_parser(subparsers: Subparsers) -> None:
         action="extend",
         default=[],
         metavar="FILE",
-        help="IC-card upload files with the visits",
+        help="IC-card upload files, or tables, with the visits",
     )
     parser.add_argument("--config", type=Path, help="settings file: agreements, code tables, lists")
     parser.add_argument("--source", default="", help="which source of the settings sent the files")
@@ -78,7 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
     lists = required_lists(settings.lists).lists
     unchecked = unchecked_codes(lists.context(now.astimezone(TAIPEI).date()))
     report = ConversionReport(arguments.out, unchecked=unchecked)
-    payloads = _read_all([*arguments.visits, *arguments.files], profile, report)
+    told = _read_all(arguments.visits, profile, report, "visits")
+    for name, payload in told:
+        if not payload.visits:
+            warning = no_visits_finding(no_visits(name, payload))
+            report.notes.append((name, warning))
+    known = {name for name, _ in told}
+    rest = [name for name in arguments.files if name not in known]
+    payloads = told + _read_all(rest, profile, report)
     visits = VisitIndex()
     for _, payload in payloads:
         visits.add(payload.visits)
@@ -102,21 +120,20 @@ def run(arguments: argparse.Namespace) -> int:
             lists,
         )
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise FolderUnusable(folder=arguments.out, reason=reason) from None
+        raise folder_unusable(arguments.out, error) from None
     show = report_as_json if arguments.json else report_as_text
     sys.stdout.write(show(report, arguments.language))
     return report.exit_code
 
 
 def _read_all(
-    names: list[str], profile: SourceProfile, report: ConversionReport
+    names: list[str], profile: SourceProfile, report: ConversionReport, wanted: str = "results"
 ) -> list[tuple[str, ParsedPayload]]:
     """What could be read; what could not is told in ``report`` and stops nothing else."""
     payloads = []
     for name in names:
         try:
-            payload = _read(name, profile)
+            payload = _read(name, profile, wanted)
         except LabbrokerError as error:
             report.unreadable.append((name, error, ""))
         except Exception as error:  # noqa: BLE001 - one bad file must not stop the others
@@ -129,14 +146,19 @@ def _read_all(
     return payloads
 
 
-def _read(name: str, profile: SourceProfile) -> ParsedPayload:
+def _read(name: str, profile: SourceProfile, wanted: str) -> ParsedPayload:
     raw = read_file(name)
     media = identify(raw, PurePath(name).name, text_media(profile))
     payload = READERS[media](raw, profile)
     if payload.content not in (Content.REPORTS, Content.VISITS):
         is_upload = media in (Media.NHI_XML, Media.NHI_ZIP)
+        kind, kind_zh = KINDS.get(media.value, (media.value, media.value))
+        missing, missing_zh = _WANTED[wanted]
         raise _NothingToConvert(
-            content=payload.kind or payload.content.value,
+            content=kind,
+            content_zh=kind_zh,
+            missing=missing,
+            missing_zh=missing_zh,
             remedy_en="It is an upload file already: `labbroker check` says what is in it."
             if is_upload
             else "Name files with results; `labbroker check` says what a file is.",

@@ -12,7 +12,7 @@ from broker.cli.check_json import finding_texts
 from broker.trial_packages import HeldResult, TrialPackage
 from mapping.catalogue.tables import order_code
 from mapping.errors import LabbrokerError, Language
-from mapping.finding import Finding, Severity
+from mapping.finding import Finding, Severity, told_once
 
 _MOST_HELD = 50
 _LISTS = {
@@ -65,7 +65,7 @@ def report_as_json(report: ConversionReport, language: Language) -> str:
                 **_place(held.result.file, held.result.draft.place),
                 "order_code": held.result.draft.order_code,
                 "reason": held.reason.value,
-                "findings": [_finding(finding, language) for finding in held.findings],
+                "findings": [_finding(finding, language) for finding in told_once(held.findings)],
             }
             for held in report.held
         ],
@@ -102,6 +102,13 @@ def _lines(report: ConversionReport, language: Language) -> Iterator[str]:
             if zh
             else f"{package.path}: {count} record(s) of {institution}, read back and compared"
         ) + ((f"，{warnings} 項警告" if zh else f", {warnings} warning(s)") if warnings else "")
+    if not report.visits:
+        yield (
+            "未讀到任何就醫資料：請以 --visits 指定診所的健保卡上傳檔或就醫與醫令表。"
+            if zh
+            else "No visits were read: name the clinic's IC-card upload, or a table of visits, "
+            "with --visits."
+        )
     if not report.packages:
         yield "未產生上傳檔。" if zh else "No package was made."
     if report.held:
@@ -147,8 +154,9 @@ def _held(held: HeldResult, language: Language) -> Iterator[str]:
     reason = _REASONS[held.reason.value][language == "zh"]
     place = " ".join((held.result.file, draft.place)).strip()
     yield f"  {reason}: {name or '-'} ({place})"
-    errors = [finding for finding in held.findings if finding.severity is Severity.ERROR]
-    for finding in errors or held.findings:
+    told = told_once(held.findings)
+    errors = [finding for finding in told if finding.severity is Severity.ERROR]
+    for finding in errors or told:
         message, remedy = finding_texts(finding, language)
         yield f"      {finding.code}: {message}"
         yield from _remedy(remedy)
@@ -170,7 +178,7 @@ def _package(package: TrialPackage, language: Language) -> dict[str, Any]:
             {
                 **_place(result.file, result.draft.place),
                 "order_code": result.draft.order_code,
-                "findings": [_finding(finding, language) for finding in result.draft.findings],
+                "findings": [_finding(each, language) for each in told_once(result.draft.findings)],
             }
             for result in package.results
         ],
@@ -178,7 +186,7 @@ def _package(package: TrialPackage, language: Language) -> dict[str, Any]:
 
 
 def _warnings(result: Any) -> int:
-    return sum(finding.severity is Severity.WARNING for finding in result.draft.findings)
+    return sum(finding.severity is Severity.WARNING for finding in told_once(result.draft.findings))
 
 
 def _place(file: str, place: str) -> dict[str, str]:

@@ -26,6 +26,14 @@ class UnknownCode(LabbrokerError):
     en = ("There is no code {wanted}.", "Did you mean {nearest}? `labbroker explain` lists all.")
     zh = ("沒有代碼 {wanted}。", "是否為 {nearest}？`labbroker explain` 可列出所有代碼。")
 
+    def __init__(self, wanted: str, nearest: str = "14") -> None:
+        super().__init__(wanted=wanted, nearest=nearest)
+
+
+class UnknownCodes(UnknownCode):
+    en = ("There are no codes {wanted}.", UnknownCode.en[1])
+    zh = ("沒有下列代碼：{wanted}。", UnknownCode.zh[1])
+
 
 def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
@@ -38,18 +46,30 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0; raises :class:`UnknownCode`."""
+    """0; prints what is known, then raises :class:`UnknownCode` for all that is not."""
     language: Language = arguments.language
     if not arguments.codes:
         for page in code_pages().values():
             sys.stdout.write(f"{page.code}  {page.name(language)}\n")
         return 0
-    told = [_told(wanted, language) for wanted in arguments.codes]
+    told: list[dict[str, str]] = []
+    unknown: list[UnknownCode] = []
+    for wanted in arguments.codes:
+        try:
+            told.append(_told(wanted, language))
+        except UnknownCode as error:
+            unknown.append(error)
     if arguments.json:
         for each in told:
             sys.stdout.write(json.dumps(each, ensure_ascii=False) + "\n")
     else:
         sys.stdout.write("\n".join(_text(each, language) for each in told))
+    if len(unknown) == 1:
+        raise unknown[0]
+    if unknown:
+        wanted = ", ".join(str(each.parameters["wanted"]) for each in unknown)
+        near = ", ".join(str(each.parameters["nearest"]) for each in unknown).split(", ")
+        raise UnknownCodes(wanted, ", ".join(dict.fromkeys(near)))
     return 0
 
 

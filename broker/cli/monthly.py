@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 from adapters.folder.formats.identify import identify
 from adapters.ports.intake import Media
 from broker.bootstrap.lists import LoadedLists, required_lists
-from broker.cli.convert import FolderUnusable
+from broker.cli.convert import folder_unusable
 from broker.cli.local_file import read_file
 from broker.cli.monthly_report import MonthlyReport, report_as_json, report_as_text
 from broker.config import load_settings
-from broker.config.settings import ListSettings
 from broker.finding_json import findings_from_json
 from broker.monthly_upload import DailyRecord, monthly_records, write_monthly
 from broker.states import RecordState
@@ -93,10 +92,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 all written, 1 some left out; raises where there is no claim of that month."""
     settings = load_settings(arguments.config, os.environ)
-    claims = arguments.claims.resolve() if arguments.claims else settings.lists.claims
-    loaded = required_lists(
-        ListSettings(settings.lists.institutions, settings.lists.order_codes, claims)
-    )
+    claims = arguments.claims.resolve() if arguments.claims else None
+    loaded = required_lists(settings.lists, claims)
     institution_code, fee_month = arguments.institution, arguments.month
     _require_claim(loaded, institution_code, fee_month)
     report = MonthlyReport(institution_code, fee_month)
@@ -118,8 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
                 write_monthly(arguments.out, institution_code, fee_month, part, loaded.lists, now)
             )
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise FolderUnusable(folder=arguments.out, reason=reason) from None
+        raise folder_unusable(arguments.out, error) from None
     if arguments.json:
         told = report_as_json(report, arguments.language)
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")

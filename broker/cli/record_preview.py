@@ -14,7 +14,7 @@ from datetime import UTC, date, datetime
 from mapping.agreements import find_agreement, parties_of
 from mapping.codes import OrderResult, split_orders
 from mapping.convert import convert
-from mapping.finding import Finding, Severity
+from mapping.finding import Finding, Severity, told_once
 from mapping.match import Match, Outcome, match_visit
 from mapping.moment import TAIPEI
 from mapping.package_name import PackageName
@@ -70,7 +70,7 @@ def preview_records(
         preview, found = _preview(report, order, context)
         number = f"record[{first_number + len(previews)}]"
         previews.append(preview)
-        findings += (_placed(finding, number) for finding in found)
+        findings += (_placed(finding, number) for finding in told_once(found))
     return previews, findings
 
 

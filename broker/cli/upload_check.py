@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol
 from adapters.ports.intake import Media
 from broker.cli.record_preview import RecordPreview
 from mapping.editions.edition import Variant
-from mapping.finding import Finding, Severity
+from mapping.finding import IN_FILE, Finding, Severity
 from mapping.monthly import variant_of, variant_of_values
 from mapping.package_file import read_package
 from mapping.package_name import PackageName, parse_stem
@@ -68,7 +68,8 @@ def check_upload(
         stem, records = read_package(stream, on_encoding=encodings.append, on_fault=faults)
     else:
         records = read_upload(stream, on_encoding=encodings.append, on_fault=faults)
-    result.add_findings(name_findings(result.file, stem if media is Media.NHI_ZIP else ""))
+    inner = stem if media is Media.NHI_ZIP else ""
+    result.add_findings(map(_in_file, name_findings(result.file, inner)))
     numbered = faults.number(records)
     first = list(islice(numbered, 1))
     if encodings != ["Big5"]:
@@ -83,7 +84,7 @@ def check_upload(
     claimed = ClaimedMonths()
     told = _told(chain(first, numbered), context, claimed, result)
     name = _package_stem(stem, first[0][1])
-    result.add_findings(numbered_package_findings(told, name, context))
+    result.add_findings(map(_in_file, numbered_package_findings(told, name, context)))
     if result.message == _MIXED:
         result.add_findings([Finding("nhi-mixed-layout", place="patient")])
     result.add_findings(unchecked_codes(context, claimed.seen))
@@ -154,7 +155,11 @@ def _placed(finding: Finding, number: int) -> Finding:
     place = f"hdata[{number}]"
     if finding.place.startswith("rdata"):
         place = f"{place}/{finding.place}"
-    return replace(finding, place=place)
+    return replace(finding, place=place, parameters=(*finding.parameters, IN_FILE))
+
+
+def _in_file(finding: Finding) -> Finding:
+    return replace(finding, parameters=(*finding.parameters, IN_FILE))
 
 
 def _package_stem(stem: str, first: UploadRecord) -> str:

@@ -19,6 +19,7 @@ from adapters.ports.intake import Door, Media, Payload
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.check_reports import CheckReports
 from broker.cli.control_client import ask_service
+from broker.cli.local_file import read_file
 from broker.config import Settings, load_settings
 from broker.config.secret import SecretReference, parse_secret_reference
 from broker.finding_json import findings_from_json
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
 
 _PATIENCE_SECONDS = 120.0
-_MOST_BYTES = 64 * 1024 * 1024
 
 
 class NotASecretReference(LabbrokerError):
@@ -46,12 +46,6 @@ class NotASecretReference(LabbrokerError):
         "--password-from 未指明密碼存放處。",
         "請填 env:變數名稱 或 file:檔案路徑；密碼本身不可寫在指令中。",
     )
-
-
-class ReportFileUnreadable(LabbrokerError):
-    code = "report-file-unreadable"
-    en = ("{file} cannot be read: {reason}.", "Check the name and the permissions of the file.")
-    zh = ("無法讀取 {file}：{reason}。", "請檢查檔名與檔案權限。")
 
 
 class ReportNotReadYet(LabbrokerError):
@@ -113,12 +107,7 @@ def _open(file: Path, place: SecretReference | None, settings: Settings) -> list
 
     They are stored opened: a ZIP whose password is not kept would be no evidence later.
     """
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise ReportFileUnreadable(file=file, reason="it is larger than 64 MiB")
-        raw = file.read_bytes()
-    except OSError as error:
-        raise ReportFileUnreadable(file=file, reason=type(error).__name__) from None
+    raw = read_file(str(file))
     entries = [(file.name, raw)]
     if raw.startswith(b"PK"):
         entries = _entries(raw, place, settings)

@@ -22,6 +22,7 @@ class ItemRule(NamedTuple):
     words: frozenset[str]
     listed_units: str = ""
     listed_words: str = ""
+    official_name: str = ""
     """The same as they are printed, behind a colon."""
 
 
@@ -59,6 +60,7 @@ def item_rules(code: str) -> Mapping[str, ItemRule]:
             frozenset(item.words),
             f": {', '.join(item.units)}",
             f": {', '.join(item.words)}",
+            f": {item.name}",
         )
         for item in report_items(code)
     }
@@ -85,7 +87,8 @@ def item_findings(
         return
     name, unit, value = row.get("r2", ""), row.get("r5", ""), row.get("r4", "")
     if name and fold_name(name) != rule.name:
-        yield Finding("item-name-differs", "r2", place, name, Severity.WARNING)
+        about = (("allowed", rule.official_name),)
+        yield Finding("item-name-differs", "r2", place, name, Severity.WARNING, about)
     if rule.units and unit and fold_unit(unit) not in rule.units:
         about = (("allowed", rule.listed_units),)
         yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING, about)

@@ -49,7 +49,8 @@ def programme_findings(order_code: str, row: Mapping[str, str], place: str) -> I
         yield Finding(code, tag, place, value, severity, _allowed(item, code))
     name = row.get("r2", "")
     if name and item.name and fold_name(name) != fold_name(item.name):
-        yield Finding("item-name-differs", "r2", place, name, Severity.WARNING)
+        about = (("allowed", f": {item.name}"),)
+        yield Finding("item-name-differs", "r2", place, name, Severity.WARNING, about)
     if unit and item.unit and fold_unit(unit) != fold_unit(item.unit):
         about = (("allowed", f": {item.unit}"),)
         yield Finding("unit-not-listed", "r5", place, unit, Severity.WARNING, about)

@@ -170,7 +170,12 @@ def _check_level(
     for tag, value in values.items():
         check = checks.get(tag)
         if check is None:
-            findings.append(Finding("unknown-field", tag, place, value))
+            right = tag.lower()
+            if right in checks and right != tag:
+                about = (("right", right),)
+                findings.append(Finding("field-in-capitals", tag, place, value, parameters=about))
+            else:
+                findings.append(Finding("unknown-field", tag, place, value))
         elif problems := check[value]:
             for code, severity, parameters in problems:
                 findings.append(Finding(code, tag, place, value, severity, parameters))

@@ -88,14 +88,14 @@ def test_two_formats_at_once_are_an_error_that_names_both(raw: bytes, names: set
 @pytest.mark.parametrize(
     ("raw", "word"),
     [
-        (b"", "no known format"),
+        (b"", "empty"),
         (b"hello", "no known format"),
         (b"MSHX national", "no known format"),
         (b"{}", "resourceType"),
         (b"[1]", "resourceType"),
         (b"<html/>", "root"),
         (b"<?xml version='1.0'?>", "root"),
-        (b'<!DOCTYPE a [<!ENTITY b "c">]><RECS/>', "root"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><RECS/>', "DOCTYPE"),
         (zipped(("[Content_Types].xml", b""), ("word/document.xml", b"")), "Excel"),
         (zipped(), "ZIP"),
         (b"\xff\xfe\x00", "no known format"),

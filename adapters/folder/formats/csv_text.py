@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 
 from adapters.folder.formats.csv_layout import known_texts
-from adapters.folder.formats.errors import CsvUnreadable, TextUndecodable
+from adapters.folder.formats.errors import CsvQuotingBroken, TextUndecodable
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _BIG5 = frozenset({"big5", "big-5", "cp950", "ms950", "windows-950"})
@@ -44,7 +44,7 @@ def csv_text(raw: bytes, encoding: str, delimiter: str = ",") -> str:
 
 
 def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
-    """The rows, cells verbatim. Raises CsvUnreadable where the quoting is broken."""
+    """The rows, cells verbatim. Raises CsvQuotingBroken where the quoting is broken."""
     # The module's limit is global; a larger one already set by somebody else stays.
     csv.field_size_limit(max(csv.field_size_limit(), _CELL_CHARACTERS))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -54,7 +54,7 @@ def csv_rows(text: str, delimiter: str) -> Iterator[list[str]]:
         except StopIteration:
             return
         except csv.Error:
-            raise CsvUnreadable(
+            raise CsvQuotingBroken(
                 reason="the quoting is broken or a cell is too long",
                 reason_zh="引號不成對或欄位內容過長",
                 place=f"line {reader.line_num}",

@@ -86,6 +86,20 @@ class CsvUnreadable(UnreadablePayload):
     )
 
 
+class CsvQuotingBroken(CsvUnreadable):
+    """A quotation mark that opens and never closes, or stands in the middle of a cell."""
+
+    en = (
+        CsvUnreadable.en[0],
+        'Look at that line: a cell that begins with " must end with one, and a " inside such a '
+        "cell is written twice. Or export the table as XLSX.",
+    )
+    zh = (
+        CsvUnreadable.zh[0],
+        '請檢查該行：以 " 開頭的欄位須以 " 結尾，欄位內的 " 須寫兩次；或改匯出 XLSX 檔。',
+    )
+
+
 class TableUnreadable(UnreadablePayload):
     """A workbook, a DBF or a file of fixed width that is damaged or not laid out as it should."""
 

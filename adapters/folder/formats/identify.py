@@ -31,6 +31,12 @@ _HL7_WIDE = frozenset(
 _RESOURCE_TYPE = re.compile(rb"\"resourceType\"\s*:")
 _ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _REPORT_MARKS = ("程式代號".encode("cp950"), "程式代號".encode())
+_ROOTS_IN_OTHER_CASE = {
+    "PATIENT": "patient",
+    "Patient": "patient",
+    "recs": "RECS",
+    "Recs": "RECS",
+}
 _RULER = re.compile(rb"^ *=+(?: +=+)+ *\r?$", re.MULTILINE)
 
 
@@ -206,7 +212,10 @@ def _as_rows(line: str) -> list[list[str]]:
 def _unidentified(raw: bytes) -> FileUnidentified:
     start = raw[:_HEAD_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
     reason, reason_zh = "no known format matches", "與任何已知格式不符"
-    if raw.startswith(_ZIP_STARTS):
+    root = peek_root(raw)
+    if not raw.strip():
+        reason, reason_zh = "the file is empty", "檔案是空的"
+    elif raw.startswith(_ZIP_STARTS):
         names = member_names(raw)
         if "[Content_Types].xml" in names:
             reason, reason_zh = (
@@ -220,6 +229,17 @@ def _unidentified(raw: bytes) -> FileUnidentified:
             )
     elif start.startswith((b"{", b"[")):
         reason, reason_zh = "JSON without a FHIR resourceType", "JSON 中沒有 FHIR resourceType"
+    elif b"<!doctype" in start.lower():
+        reason, reason_zh = (
+            "XML with a DOCTYPE, which none of the formats has and which is never read",
+            "XML 含有 DOCTYPE 宣告；各格式皆無此宣告，一律不予讀取",
+        )
+    elif root is not None and root.name in _ROOTS_IN_OTHER_CASE:
+        reason, reason_zh = (
+            f"the root is <{root.name}>; tags are in the case of the format, "
+            f"<{_ROOTS_IN_OTHER_CASE[root.name]}>",
+            f"根元素為 <{root.name}>；標籤大小寫須依格式，應為 <{_ROOTS_IN_OTHER_CASE[root.name]}>",
+        )
     elif start.startswith(b"<"):
         reason, reason_zh = (
             "XML whose root is none of FHIR, RECS or patient",
