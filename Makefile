@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime
 	$(BIN)/labbroker demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.parts
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

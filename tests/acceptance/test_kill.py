@@ -245,6 +245,7 @@ def living_numbers(sent: Iterable[Sent]) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("faults", [False, True], ids=["calm gateway", "gateway with faults"])
 async def test_what_was_acknowledged_is_there_once_and_uploaded_once(
     tmp_path: Path, faults: bool

@@ -108,6 +108,7 @@ def lost_or_corrupt(
     return lost, corrupt
 
 
+@pytest.mark.timeout(3600)
 def test_no_acknowledged_payload_is_lost_by_a_power_cut(tmp_path: Path) -> None:
     disk, acknowledged = record_run(tmp_path / "store", OFTEN, seed=1)
     assert len(acknowledged) > 200

@@ -63,6 +63,7 @@ def run(clone: Path, command: str, **environ: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_commands_work_as_written_in_a_fresh_clone(clone: Path, require: Require) -> None:
     wanted = os.environ.get("CI") == "true" or os.environ.get("LABBROKER_FRESH_CLONE") == "1"
     if not wanted:

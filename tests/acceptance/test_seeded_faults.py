@@ -31,6 +31,7 @@ def test_a_fault_that_does_not_fit_is_an_error() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("fault", FAULTS[:TRIED], ids=lambda fault: fault.name)
 def test_the_suite_notices(fault: Fault) -> None:
     assert is_caught(fault)
