@@ -55,6 +55,7 @@ COMMANDS: tuple[Command, ...] = (
         "profile", "describe the layout of a laboratory's result files", "設定檢驗所結果檔的欄位"
     ),
     Command("monthly", "write the monthly upload file after the claim", "依申報資料產生每月上傳檔"),
+    Command("init", "set up a clinic and its laboratory", "建立診所與檢驗所的設定檔"),
     Command("demo", "run the main job here, with made-up results", "以模擬資料在本機演示全程"),
     Command("explain", "say what a code of NHI means and what to do", "說明檢核代碼與更正方式"),
     Command("serve", "run the service", "啟動服務"),
@@ -70,6 +71,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("uploaded", "record that a person uploaded a package", "登錄已人工上傳的檔案"),
     Command("plan", "say what goes when and what would be late", "預定何時送出、何者將逾期"),
     Command("unuploaded", "compare NHI's list of cases not uploaded", "比對健保署未上傳案件明細"),
+    Command("rates", "say what is uploaded, in time and at all", "上傳率、得分與預估"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
     Command("match", "see which visits a held result could belong to, choose one", "指定就醫紀錄"),
     Command("dismiss", "end what no correction of a field could mend", "將無法更正的項目結案"),
