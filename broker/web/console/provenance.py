@@ -18,6 +18,7 @@ _KINDS = (
     ("person:", "person"),
     ("visit.", "visit"),
     ("order.", "visit"),
+    ("profile.codes", "codes"),
     ("profile.", "profile"),
     ("agreement", "agreement"),
     ("intake.", "intake"),

@@ -67,6 +67,16 @@
     else if (event.key === "k") move(-1);
   });
 
+  // On paper nothing can be opened: all is, but for the bytes as received.
+  const opened = [];
+  window.addEventListener("beforeprint", () => {
+    for (const each of document.querySelectorAll("details:not([open])"))
+      if (!each.querySelector("pre")) { each.open = true; opened.push(each); }
+  });
+  window.addEventListener("afterprint", () => {
+    for (const each of opened.splice(0)) each.open = false;
+  });
+
   // A form is sent once, however often the button is pressed.
   document.addEventListener("submit", (event) => {
     const form = event.target;
