@@ -37,9 +37,6 @@ class DayTally:
     late: dict[int, Decimal] = field(default_factory=dict)
     arrived: dict[int, Decimal] = field(default_factory=dict)
 
-    def uploaded(self, parts: Iterable[Mapping[int, Decimal]]) -> Decimal:
-        return sum((each for part in parts for each in part.values()), _NOTHING)
-
 
 @dataclass(frozen=True, slots=True)
 class Completion:
@@ -68,45 +65,122 @@ class Forecast:
 
 def completion(days: Mapping[date, DayTally], today: date) -> Completion:
     """How the days before ``today`` filled up. What is known is known to the end of ``today``."""
-    risk = [_NOTHING] * (HORIZON + 2)
-    came_on_time = [_NOTHING] * (HORIZON + 1)
-    came_late = [_NOTHING] * (HORIZON + 1)
-    arrived = [_NOTHING] * (HORIZON + 1)
-    seen_by = [_NOTHING] * (HORIZON + 1)
+    size = HORIZON + 2
+    # Each as steps by age: what begins or ends to count there.
+    risk, seen_by = [_NOTHING] * size, [_NOTHING] * size
+    came_on_time, came_late, arrived = [_NOTHING] * size, [_NOTHING] * size, [_NOTHING] * size
     for day, tally in days.items():
-        last = min((today - day).days, HORIZON)
-        if last < 0 or (today - day).days > LEARNS_FROM:
+        age_now = (today - day).days
+        if not 0 <= age_now <= LEARNS_FROM:
             continue
-        left = tally.due
-        arrived_yet = _NOTHING
-        for age in range(last + 1):
-            risk[age] += left
-            if part := tally.on_time.get(age):
-                came_on_time[age] += part
-                left -= part
-            if part := tally.late.get(age):
-                came_late[age] += part
-                left -= part
-            if part := tally.arrived.get(age):
+        last = min(age_now, HORIZON)
+        risk[0] += tally.due
+        risk[last + 1] -= tally.due
+        for events, came in ((tally.on_time, came_on_time), (tally.late, came_late)):
+            for age, part in events.items():
+                if age <= last:
+                    came[age] += part
+                    risk[age + 1] -= part
+                    risk[last + 1] += part
+        for age, part in tally.arrived.items():
+            if age <= last:
                 arrived[age] += part
-                arrived_yet += part
-            seen_by[age] += arrived_yet
+                seen_by[age] += part
+                seen_by[last + 1] -= part
+    for age in range(1, HORIZON + 1):
+        risk[age] += risk[age - 1]
+        seen_by[age] += seen_by[age - 1]
     on_time, late = [_NOTHING] * (HORIZON + 1), [_NOTHING] * (HORIZON + 1)
     known = [_ONE] * (HORIZON + 1)
     for age in range(HORIZON - 1, -1, -1):
         following = age + 1
-        if risk[following]:
+        on_time[age], late[age] = on_time[following], late[following]
+        known[age] = known[following]
+        if came_on_time[following] or came_late[following]:
             of_time = came_on_time[following] / risk[following]
             of_late = came_late[following] / risk[following]
             stays = _ONE - of_time - of_late
-        else:
-            of_time = of_late = _NOTHING
-            stays = _ONE
-        on_time[age] = of_time + stays * on_time[following]
-        late[age] = of_late + stays * late[following]
-        new = arrived[following] / seen_by[following] if seen_by[following] else _NOTHING
-        known[age] = known[following] * (_ONE - new)
+            on_time[age] = of_time + stays * on_time[following]
+            late[age] = of_late + stays * late[following]
+        if arrived[following]:
+            known[age] *= _ONE - arrived[following] / seen_by[following]
     return Completion(on_time, late, known)
+
+
+class Forecaster:
+    """Forecasts of one institution, or of several together: learns once, tells of any period.
+
+    ``days`` holds the period so far and the days before it.
+    """
+
+    def __init__(self, days: Mapping[date, DayTally], today: date) -> None:
+        self._days = days
+        self._today = today
+        learnt = [tally for day, tally in days.items() if 0 <= (today - day).days <= LEARNS_FROM]
+        self.knows_enough = sum((tally.due for tally in learnt), _NOTHING) >= LEAST
+        if self.knows_enough:
+            self._curve = completion(days, today)
+            self._usual = _usual_due(days, self._curve, today)
+            self._new = _of_new_orders(learnt, self._curve)
+
+    def of(self, first: date, last: date, closed: frozenset[date] = frozenset()) -> Forecast | None:
+        """The rates of the visits from ``first`` to ``last`` as they will be when all is settled.
+
+        Days to come are taken to be like the same weekdays of the last eight weeks; ``closed``
+        days bring nothing. None with too little to learn from.
+        """
+        if not self.knows_enough:
+            return None
+        totals = [_NOTHING] * 6
+        missing = _NOTHING
+        for day, tally in self._days.items():
+            if first <= day <= min(last, self._today):
+                missing += self._add_known(totals, tally, day)
+        day = max(first, self._today - timedelta(days=_YOUNG))
+        to_come = 0
+        while day <= last:
+            to_come += day > self._today
+            if day not in closed and day not in self._days and not self._is_known(day):
+                missing += self._usual[day.weekday()]
+            day += timedelta(days=1)
+        for place, share in enumerate((_ONE, *self._new)):
+            totals[place] += missing * share
+        due, on_time, uploaded, due_now, on_time_now, uploaded_now = (
+            each.quantize(_STEP, ROUND_HALF_UP) for each in totals
+        )
+        return Forecast(due, on_time, uploaded, due_now, on_time_now, uploaded_now, to_come)
+
+    def _is_known(self, day: date) -> bool:
+        """Whether most of the card data of a day must be there."""
+        age = (self._today - day).days
+        return age >= 0 and self._curve.known[min(age, HORIZON)] > _HALF
+
+    def _add_known(self, totals: list[Decimal], tally: DayTally, day: date) -> Decimal:
+        """Add what a day is and what will come of it; what is due of it and not known yet."""
+        on_time = sum(tally.on_time.values(), _NOTHING)
+        late = sum(tally.late.values(), _NOTHING)
+        uploaded = on_time + late
+        totals[3] += tally.due
+        totals[4] += on_time
+        totals[5] += uploaded
+        age = (self._today - day).days
+        totals[0] += tally.due
+        totals[1] += on_time
+        totals[2] += uploaded
+        if age >= HORIZON:
+            return _NOTHING
+        still = tally.due - uploaded
+        if still:
+            more_on_time = still * self._curve.on_time[age]
+            totals[1] += more_on_time
+            totals[2] += more_on_time + still * self._curve.late[age]
+        known = self._curve.known[age]
+        if known == _ONE:
+            return _NOTHING
+        if known > _HALF:
+            return tally.due / known - tally.due
+        # Of a day of which little is there the usual day says more than what is there.
+        return max(self._usual[day.weekday()] - tally.due, _NOTHING)
 
 
 def forecast(
@@ -116,94 +190,27 @@ def forecast(
     today: date,
     closed: frozenset[date] = frozenset(),
 ) -> Forecast | None:
-    """The rates of the visits from ``first`` to ``last`` as they will be when all is settled.
-
-    ``days`` holds the period and the days before it. Days to come are taken to be like the same
-    weekdays of the last eight weeks; ``closed`` days bring nothing. None with too little to learn
-    from.
-    """
-    learnt = sum(
-        (tally.due for day, tally in days.items() if 0 <= (today - day).days <= LEARNS_FROM),
-        _NOTHING,
-    )
-    if learnt < LEAST:
-        return None
-    curve = completion(days, today)
-    # The share of a new day's orders that will come at all, on time and late.
-    first_day = _first_day_share(days, today)
-    usual = _usual_due(days, curve, today)
-    totals = [_NOTHING] * 6
-    to_come = 0
-    day = first
-    while day <= last:
-        tally = days.get(day)
-        age = (today - day).days
-        if age < 0:
-            to_come += 1
-            due = _NOTHING if day in closed else usual[day.weekday()]
-            _add(totals, due, *(due * each for each in _of_new_orders(first_day, curve)))
-        elif tally is not None:
-            _add_known(totals, tally, curve, age, first_day, usual[day.weekday()])
-        elif age < len(curve.known) and curve.known[age] <= _HALF and day not in closed:
-            due = usual[day.weekday()]
-            _add(totals, due, *(due * each for each in _of_new_orders(first_day, curve)))
-        day += timedelta(days=1)
-    rounded = [each.quantize(_STEP, ROUND_HALF_UP) for each in totals]
-    due, on_time, uploaded, due_now, on_time_now, uploaded_now = rounded
-    return Forecast(due, on_time, uploaded, due_now, on_time_now, uploaded_now, to_come)
+    """One forecast of a :class:`Forecaster`."""
+    return Forecaster(days, today).of(first, last, closed)
 
 
 _HALF = Decimal("0.5")
+_YOUNG = 14
 _Share = tuple[Decimal, Decimal]
 
 
-def _add(totals: list[Decimal], due: Decimal, on_time: Decimal, uploaded: Decimal) -> None:
-    totals[0] += due
-    totals[1] += on_time
-    totals[2] += uploaded
-
-
-def _add_known(
-    totals: list[Decimal],
-    tally: DayTally,
-    curve: Completion,
-    age: int,
-    first_day: _Share,
-    usual: Decimal,
-) -> None:
-    on_time = tally.uploaded((tally.on_time,))
-    uploaded = on_time + tally.uploaded((tally.late,))
-    totals[3] += tally.due
-    totals[4] += on_time
-    totals[5] += uploaded
-    place = min(age, HORIZON)
-    still = tally.due - uploaded
-    more_on_time = still * curve.on_time[place]
-    more_late = still * curve.late[place]
-    _add(totals, tally.due, on_time + more_on_time, uploaded + more_on_time + more_late)
-    known = curve.known[place]
-    # Of a day of which little is there the usual day says more than what is there.
-    missing = tally.due / known - tally.due if known > _HALF else max(usual - tally.due, _NOTHING)
-    _add(totals, missing, *(missing * each for each in _of_new_orders(first_day, curve)))
-
-
-def _of_new_orders(first_day: _Share, curve: Completion) -> _Share:
-    """The shares of orders not seen yet that will be on time, and uploaded at all."""
-    at_once_on_time, at_once_late = first_day
-    left = _ONE - at_once_on_time - at_once_late
-    on_time = at_once_on_time + left * curve.on_time[0]
-    return on_time, on_time + at_once_late + left * curve.late[0]
-
-
-def _first_day_share(days: Mapping[date, DayTally], today: date) -> _Share:
-    """The shares of a day's orders that are uploaded on the day of the visit itself."""
+def _of_new_orders(learnt: Iterable[DayTally], curve: Completion) -> _Share:
+    """The shares of orders not seen yet that will be on time, and uploaded at all: those of the
+    day of the visit itself, and what comes of the others."""
     due = on_time = late = _NOTHING
-    for day, tally in days.items():
-        if 0 <= (today - day).days <= LEARNS_FROM:
-            due += tally.due
-            on_time += tally.on_time.get(0, _NOTHING)
-            late += tally.late.get(0, _NOTHING)
-    return (on_time / due, late / due) if due else (_NOTHING, _NOTHING)
+    for tally in learnt:
+        due += tally.due
+        on_time += tally.on_time.get(0, _NOTHING)
+        late += tally.late.get(0, _NOTHING)
+    at_once_on_time, at_once_late = on_time / due, late / due
+    left = _ONE - at_once_on_time - at_once_late
+    in_time = at_once_on_time + left * curve.on_time[0]
+    return in_time, in_time + at_once_late + left * curve.late[0]
 
 
 def _usual_due(days: Mapping[date, DayTally], curve: Completion, today: date) -> list[Decimal]:
