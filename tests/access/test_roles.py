@@ -50,7 +50,7 @@ def test_institutions_bind_whom_they_should() -> None:
     assert clinic.sees("3501200000")
     assert not clinic.sees("3501200001")
     assert not clinic.sees("")
-    assert clinic.reach == {"3501200000"}
+    assert clinic.reach == frozenset({"3501200000"})
     nobody = Person(2, "n", "n", Role.CLINIC, frozenset())
     assert nobody.reach == frozenset(), "no institution is not every institution"
     for role in (Role.OPERATOR, Role.AUDITOR):
