@@ -39,7 +39,12 @@ def build_rows(
     received_at: datetime,
     findings: list[Finding],
 ) -> tuple[dict[str, Field], ...]:
-    """A row for each final line, with all r-tags that are known. Appends to ``findings``."""
+    """A row for each final line, with all r-tags that are known. Appends to ``findings``.
+
+    Rows stand in the order of r1, whatever the order of the lab's lines. NHI prescribes none, but
+    its tables and samples (SPEC114 tables 5 and 9) are printed so, a correction is merged so, and
+    a person who lays the file beside the table finds each row where it belongs.
+    """
     shared: dict[str, Field] = {}
     reported_at = usable(report.reported_at)
     if reported_at is not None:
@@ -79,7 +84,13 @@ def build_rows(
             put_remark(row, observation.notes, f"{observation.place}.notes", findings)
         row.update(shared)
         rows.append(row)
+    rows.sort(key=_number)
     return tuple(rows)
+
+
+def _number(row: dict[str, Field]) -> int:
+    number = row["r1"].value
+    return int(number) if number.isdecimal() else 0
 
 
 class _Frame(NamedTuple):

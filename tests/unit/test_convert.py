@@ -458,6 +458,15 @@ def test_a_programme_row_keeps_its_number_and_its_report_type() -> None:
     assert row(conversion)["r1"] == "101"
 
 
+def test_rows_stand_in_the_order_of_r1_whatever_the_order_of_the_lines() -> None:
+    codes = {name: CodeLink("08011C", number) for number, name in enumerate(CBC, start=1)}
+    profile = replace(PROFILE, codes=codes)
+    backwards = [line(name, f"{number}.0") for number, name in enumerate(CBC, start=1)][::-1]
+    rows = converted(report(*backwards), profile=profile).record.rows
+    assert [each["r1"].value for each in rows] == ["1", "2", "3", "4", "5", "6", "7", "8"]
+    assert [each["r4"].value for each in rows] == [f"{number}.0" for number in range(1, 9)]
+
+
 def test_an_order_without_final_lines_gives_a_record_without_rows() -> None:
     empty = OrderResult("09005C", ())
     conversion = convert(
