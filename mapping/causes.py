@@ -107,6 +107,11 @@ def value_shape(value: str, tag: str = "") -> str:
         return ""
     kinds = value[: 10 * _LONGEST_SHAPE].translate(_KINDS)
     counted = tag not in TEXT_TAGS and len(value) <= _LONGEST_COUNTED
+    return _shortened(kinds, counted)
+
+
+@lru_cache(maxsize=1 << 14)
+def _shortened(kinds: str, counted: bool) -> str:
     return _RUN.sub(_counted if counted else r"\1", kinds)[:_LONGEST_SHAPE]
 
 

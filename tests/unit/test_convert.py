@@ -16,6 +16,7 @@ from mapping.report import Coding, LabReport, Patient, Specimen
 from mapping.rules import RuleContext, check_record
 from mapping.visit import Order, Visit
 from tests.unit.conversion_examples import (
+    CBC,
     CLINIC,
     CLINIC_UPLOADS,
     LAB,
