@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from broker.bootstrap.lists import load_groups
 from broker.cli.rates_json import rates_to_json
 from broker.cli.rates_text import rates_to_text
+from broker.cli.rates_unuploaded import write_unuploaded
 from broker.config import load_settings
 from broker.rates.month import Month, rates_of
 from broker.rates.outlook import outlook_of
@@ -53,6 +54,18 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--what-if", action="store_true", help="list the fewest orders that reach the next tier"
     )
+    parser.add_argument(
+        "--unuploaded",
+        type=Path,
+        metavar="FILE",
+        help="write the report of cases not uploaded of one institution, as NHI lays it out: "
+        "FILE.xlsx with all its tabs, or FILE.csv with the list; patients are in it",
+    )
+    parser.add_argument("--from", dest="from_on", metavar="DAY", help="its first day of visits")
+    parser.add_argument("--until", dest="until_on", metavar="DAY", help="its last day of visits")
+    parser.add_argument(
+        "--encoding", choices=("utf-8", "big5"), default="utf-8", help="of the csv (utf-8)"
+    )
     parser.add_argument("--config", type=Path, help="settings file (labbroker.toml)")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -65,6 +78,8 @@ def run(arguments: argparse.Namespace) -> int:
         Month.parse(arguments.month) if arguments.month else Month.of(now.astimezone(TAIPEI).date())
     )
     institutions = frozenset(arguments.institution) or None
+    if arguments.unuploaded is not None:
+        return write_unuploaded(arguments, settings.data_dir, now)
     groups = load_groups(settings.lists)
     reader = open_reader(settings.data_dir)
     try:
