@@ -28,7 +28,7 @@ _ENVIRONMENTS = {
     "test": ("test card", "測試卡"),
     "production": ("production card", "正式卡"),
 }
-_WARN_DAYS = 30
+WARN_DAYS = 30
 
 
 def condition_word(condition: CardCondition, language: Language) -> str:
@@ -69,6 +69,6 @@ def _validity(card: Mapping[str, Any], chinese: bool) -> str:
     text = f"{world}，憑證效期至 {until}" if chinese else f"{world}, certificate until {until}"
     if days < 0:
         return text + ("，已逾期" if chinese else ": it has ended")
-    if days <= _WARN_DAYS:
+    if days <= WARN_DAYS:
         return text + (f"，僅剩 {days} 天，請換發" if chinese else f": {days} days left, renew it")
     return text

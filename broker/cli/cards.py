@@ -56,6 +56,9 @@ def add_parser(subparsers: Subparsers) -> None:
         "--secret-file", type=Path, required=True, metavar="FILE", help="where the secret goes"
     )
     patient = actions.add_parser("patient", help="say whose NHI card is in the reader")
+    patient.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object"
+    )
     patient.add_argument("--reader", default="", metavar="NAME", help="the reader, or a part of it")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.folder.formats.ic_card_writer import write_ic_card
+from broker.demo.cards import CARDS, card_at_desk, patients_at_desk
 from broker.demo.channels import CHANNELS
 from broker.demo.messages import (
     Times,
@@ -35,6 +36,15 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 120
 
 
+class CardNotForChannel(LabbrokerError):
+    code = "card-not-for-channel"
+    en = (
+        "A card does not sign for the channel {channel}.",
+        "Use --card pkcs11 with --channel sandbox.",
+    )
+    zh = ("通道 {channel} 不以卡片簽章。", "請以 --channel sandbox 搭配 --card pkcs11。")
+
+
 class NothingToSend(LabbrokerError):
     code = "nothing-to-send"
     en = ("There is no folder {folder} with files to send.", "Name a folder with --input.")
@@ -49,6 +59,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--channel", choices=CHANNELS, default="sandbox", help="the way to the stand-in for NHI"
     )
+    parser.add_argument(
+        "--card",
+        choices=CARDS,
+        help="pkcs11: a token signs what is sent; pcsc: patient cards at a virtual reader",
+    )
     parser.add_argument("--serve", action="store_true", help="leave it running afterwards")
     parser.add_argument(
         "--input", type=Path, metavar="DIR", help="send the files of this folder instead"
@@ -57,7 +72,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when everything that was sent came to rest."""
+    """0 when everything that was sent came to rest. Raises ``PartMissing``."""
+    if arguments.card == "pkcs11" and arguments.channel != "sandbox":
+        raise CardNotForChannel(channel=arguments.channel)
     if arguments.input is not None and not arguments.input.is_dir():
         raise NothingToSend(folder=arguments.input)
     if arguments.data is not None:
@@ -83,13 +100,22 @@ async def _run(arguments: argparse.Namespace, folder: Path) -> None:
 
     async with AsyncExitStack() as stack:
         stage = await stack.enter_async_context(
-            rehearsal(folder, "zh-TW" if chinese else "en", arguments.channel)
+            rehearsal(
+                folder,
+                "zh-TW" if chinese else "en",
+                arguments.channel,
+                by_card=arguments.card == "pkcs11",
+            )
         )
         if arguments.channel == "portal":
             person = Person(folder, stage.settings.data_dir, stage.gateway, tell)
             await stack.enter_async_context(working(person))
         if not arguments.json:
             sys.stdout.write(_opening(stage, chinese))
+        if stage.token is not None:
+            await stack.enter_async_context(card_at_desk(stage.token, stage.broker, tell))
+        if arguments.card == "pcsc":
+            await asyncio.to_thread(patients_at_desk, folder / "reader", tell)
         if arguments.input is None:
             await _send_scenario(stage, tell)
         else:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adapters.card.software_key import SoftwareKey
 from broker.bootstrap.lists import load_lists
+from broker.cli.card_checks import check_cards
 from broker.cli.channel_checks import check_channels
 from broker.cli.machine_checks import (
     check_card_parts,
@@ -99,3 +100,4 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     yield from check_institutions(settings, environ, SoftwareKey.load)
     yield from check_lists(load_lists(settings.lists), datetime.now(TAIPEI).date())
     yield from check_channels(settings, online)
+    yield from check_cards(settings, environ)

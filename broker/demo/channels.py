@@ -53,8 +53,8 @@ results_folder = "results"
 
 class PartMissing(LabbrokerError):
     code = "part-missing"
-    en = ("The demo over this channel needs {what_en}.", "{how_en}")
-    zh = ("以此通道演示需要{what_zh}。", "{how_zh}")
+    en = ("This demo needs {what_en}.", "{how_en}")
+    zh = ("此演示需要{what_zh}。", "{how_zh}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class DemoChannel:
 
     name: str
     folder: Path
+    by_card: bool = False
+    """Whether a card signs, held by an agent."""
 
     @property
     def gateway_options(self) -> tuple[str, ...]:
@@ -85,7 +87,10 @@ class DemoChannel:
             url = urlsplit(gateway)
             reader = f"{url.hostname} {url.port} {CLINIC}\n"
             (self.folder / "eii" / "Reader.txt").write_text(reader, "ascii")
-        return _SETTINGS[self.name].format(clinic=CLINIC, gateway=gateway)
+        text = _SETTINGS[self.name].format(clinic=CLINIC, gateway=gateway)
+        if self.by_card:
+            text = text.replace('credential = "software"', 'credential = "pkcs11"')
+        return text
 
 
 async def _compile(library: Path) -> None:

@@ -16,6 +16,7 @@ from broker.bootstrap.service import Broker
 from broker.config import Settings, load_settings
 from broker.demo.channels import DemoChannel
 from broker.demo.people import CLINIC, LAB
+from broker.demo.signing_card import DemoToken, make_token
 from broker.logs import configure_logging
 from broker.sandbox.settings import DOCUMENTED_PASSWORD
 from mapping.errors import LabbrokerError
@@ -116,6 +117,8 @@ class Rehearsal:
     folder: Path
     gateway: str
     """URL of the stand-in gateway."""
+    token: DemoToken | None = None
+    """The card that signs, where one does."""
 
     @property
     def lab_inbox(self) -> Path:
@@ -128,16 +131,20 @@ class Rehearsal:
 
 @asynccontextmanager
 async def rehearsal(
-    folder: Path, language: str, channel_name: str = "sandbox"
+    folder: Path, language: str, channel_name: str = "sandbox", by_card: bool = False
 ) -> AsyncIterator[Rehearsal]:
-    """A gateway in a process of its own and a broker in this one, on free local ports.
+    """A gateway in a process of its own and a broker in this one, on free local ports. With
+    ``by_card`` the clinic's key is on a token, and only an agent that holds it can sign.
 
     Raises ``PartMissing`` where the channel needs what this machine has not.
     """
-    channel = DemoChannel(channel_name, folder)
+    channel = DemoChannel(channel_name, folder, by_card)
     await channel.prepare()
     authority = create_rehearsal_authority(folder / "keys" / "authority")
-    create_rehearsal_key(folder / "keys" / CLINIC, CLINIC, authority)
+    create_rehearsal_key(folder / "keys" / CLINIC, CLINIC, authority, rsa_key=by_card)
+    token = (
+        await asyncio.to_thread(make_token, folder, folder / "keys" / CLINIC) if by_card else None
+    )
     password = folder / "verdict-password"
     password.touch(mode=0o600)
     password.write_text(DOCUMENTED_PASSWORD, "ascii")
@@ -164,7 +171,8 @@ async def rehearsal(
                 clinic=CLINIC,
                 token=hashlib.sha256(TOKEN.encode()).hexdigest(),
                 channel=channel.settings(address),
-            ),
+            )
+            + (token.pairing if token else ""),
             "utf-8",
         )
         settings = load_settings(file, {})
@@ -172,7 +180,7 @@ async def rehearsal(
         broker = Broker(settings, environ={})
         await broker.start()
         try:
-            yield Rehearsal(broker, settings, folder, address)
+            yield Rehearsal(broker, settings, folder, address, token)
         finally:
             await broker.stop()
     finally:

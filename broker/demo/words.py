@@ -26,6 +26,13 @@ _ZH = {
     "a file uploaded by hand": "人工上傳檔案",
     "its check report brought": "取回檢核報告",
     "dropped": "已放入",
+    "a package waits for its card": "上傳檔等待卡片",
+    "the PIN typed at the card's reader, once": "於讀卡機電腦輸入一次 PIN 碼",
+    "an NHI card at the desk": "櫃台讀取健保卡",
+    "the reader unplugged and plugged in again": "讀卡機拔除後重新插入",
+    "found again": "已重新連線",
+    "locked": "待輸入 PIN 碼",
+    "ready": "可簽章",
 }
 
 _HELD = {
