@@ -62,7 +62,7 @@ class Verified:
 
 
 def verify_trail(connection: Connection, anchors: Sequence[Anchor] = ()) -> Verified:
-    """Read the whole trail, about 200,000 rows a second."""
+    """Read the whole trail, row by row."""
     faults: list[tuple[Fault, int]] = []
     wanted = {anchor.events: anchor.digest for anchor in anchors}
     last, previous = 0, START

@@ -63,6 +63,7 @@ def open_session(
     limits = limits or SessionLimits()
     token = secrets.token_urlsafe(32)
     lives = limits.absolute if stage is Stage.FULL else limits.unfinished
+    connection.execute(delete(web_session).where(web_session.c.until <= now))
     connection.execute(
         insert(web_session).values(
             digest=digest_of_token(token),

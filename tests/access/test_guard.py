@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse, DummyCookieJar, web
 from aiohttp.test_utils import TestClient, TestServer
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from broker.access.roles import Permission, Role
+from broker.store.access_tables import web_session
 from broker.store.engine import open_writer
 from broker.web.csrf import token_for
 from broker.web.entrance import Access
@@ -176,6 +177,14 @@ async def test_a_session_ends_when_it_is_idle_and_when_it_is_old(stage: Stage) -
         assert (await stage.get("/records", lab)).status == 200
     stage.now = began + timedelta(hours=12)
     assert (await stage.get("/records", lab)).status == 303, "twelve hours are the most"
+
+
+async def test_sessions_that_are_over_do_not_stay_in_the_store(stage: Stage) -> None:
+    stage.sign_in(Role.LAB)
+    stage.now = NOW + timedelta(days=1)
+    stage.sign_in(Role.CLINIC)
+    with stage.connection() as connection:
+        assert len(connection.execute(select(web_session)).all()) == 1
 
 
 async def test_signing_out_ends_the_session_in_the_store(stage: Stage) -> None:

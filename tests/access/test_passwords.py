@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from broker.access import passwords
 from broker.access.passwords import Weakness, hash_password, is_password, weakness
 
 
@@ -53,3 +54,22 @@ def test_where_nothing_was_kept_nothing_opens() -> None:
 
 def test_letters_that_can_be_typed_in_two_ways_are_one() -> None:
     assert is_password(hash_password("caf\u00e9 du coin bleu"), "cafe\u0301 du coin bleu")
+
+
+def test_an_account_that_does_not_exist_costs_as_much_as_one_that_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[str] = []
+
+    class Counting:
+        def verify(self, kept: str, password: bytes) -> bool:
+            judged.append(kept)
+            return False
+
+    kept = hash_password("tall pine near the gate")
+    monkeypatch.setattr(passwords, "_HASHER", Counting())
+    assert not is_password("", "x")
+    assert not is_password(kept, "x")
+    nobodys, known = judged
+    parameters = [each.rsplit("$", 2)[0] for each in (nobodys, known)]
+    assert parameters == ["$argon2id$v=19$m=19456,t=2,p=1"] * 2
