@@ -14,7 +14,8 @@ from broker.states import HeldReason
 from broker.visit_desk import VisitDesk, candidates_text
 from mapping.agreements import find_agreement, parties_of
 from mapping.by_service import stricter_findings
-from mapping.codes import OrderResult, split_orders
+from mapping.code_evidence import Undecided
+from mapping.codes import OrderResult, SplitReport, split_orders
 from mapping.collection_time import usable
 from mapping.convert import convert
 from mapping.finding import Finding, Severity
@@ -117,9 +118,7 @@ class Drafting:
                     slot, report, order, about, profile, received_at, visits_of, desk
                 )
                 drafts.append(_held_for(draft, errors) if errors else draft)
-            unmapped = tuple(
-                finding for finding in split.findings if finding.code in _HOLDS_AS_UNMAPPED
-            )
+            unmapped = _of_no_order(split)
             if not split.orders:
                 unmapped = split.findings
             if unmapped:
@@ -322,6 +321,21 @@ def _about(findings: tuple[Finding, ...], order_code: str) -> tuple[Finding, ...
         finding
         for finding in findings
         if finding.code not in _HOLDS_AS_UNMAPPED and wanted in finding.parameters
+    )
+
+
+def _of_no_order(split: SplitReport) -> tuple[Finding, ...]:
+    """Those about lines that no draft of an order tells of: nobody knows their code, or every line
+    of their order names none of its rows."""
+    told = {order.order_code for order in split.orders}
+    return tuple(
+        replace(finding, severity=Severity.ERROR)
+        for finding in split.findings
+        if finding.code in _HOLDS_AS_UNMAPPED
+        or (
+            finding.code == Undecided.NO_ITEM.value
+            and dict(finding.parameters).get("order_code") not in told
+        )
     )
 
 

@@ -51,6 +51,13 @@ def find_item(order_code: str, codings: tuple[Coding, ...], unit: str) -> Report
             alias = aliases.get(key)
             if alias and (not alias.unit or not unit or same_unit(unit, alias.unit)):
                 found[alias.item.number] = alias.item
+    if not found:
+        for coding in codings:
+            both = [aliases.get(key) for key in _name_twice(coding.display)]
+            if len({each.item.number if each else 0 for each in both}) == 1 and both[0]:
+                alias = both[0]
+                if not alias.unit or not unit or same_unit(unit, alias.unit):
+                    found[alias.item.number] = alias.item
     return next(iter(found.values())) if len(found) == 1 else None
 
 
@@ -73,6 +80,16 @@ def name_key(name: str) -> str:
     """The form under which two spellings of one name are equal."""
     folded = unicodedata.normalize("NFKC", name.translate(_FOLDED)).casefold()
     return "".join(character for character in folded if character not in _IGNORED)
+
+
+@lru_cache(maxsize=16384)
+def _name_twice(name: str) -> tuple[str, ...]:
+    """Of ``肌酸酐(Creatinine)`` the two names: where both mean one row, so does the whole. What
+    stands in brackets may as well change the meaning, so one of them alone says nothing."""
+    before, bracket, behind = unicodedata.normalize("NFKC", name).strip().partition("(")
+    if not bracket or not behind.endswith(")") or not before.strip():
+        return ()
+    return name_key(before), name_key(behind[:-1])
 
 
 def _keys(coding: Coding) -> tuple[str, ...]:

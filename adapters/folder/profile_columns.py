@@ -15,6 +15,8 @@ from mapping.errors import Language
 from mapping.file_profile import DATE_COLUMNS, RESULT_COLUMNS, DateOrder, Place, Places
 
 _EXACT = {text: column for column, texts in HEADER_TEXTS.items() for text in (column, *texts)}
+_WHOSE_NUMBER = frozenset({"檢驗單號"})
+"""Written on requests, which clinics number, and on reports, which laboratories number."""
 _CHECKED = ("national_id", "order_code")
 _MOST_SAMPLES = 300
 _OLD_YEARS = 2
@@ -26,6 +28,10 @@ _DOUBTS: Mapping[str, tuple[str, str]] = {
     "as-well": ("column “{}” might be meant as well", "欄位「{}」亦有可能"),
     "no-order-codes": ("its cells are no NHI order codes", "內容不是健保醫令代碼"),
     "no-ids": ("its cells do not look like national ids", "內容不像身分證號"),
+    "whose-number": (
+        "if the laboratory gives this number itself, it is accession_number",
+        "若此號碼由檢驗所編列，應為 accession_number",
+    ),
     "time-apart": ("the time stands in a column of its own", "時間在另一欄"),
     "dates-several": ("these orders are possible: {}", "可能的日期順序：{}"),
     "dates-unread": ("not all dates of the sample can be read", "樣本中有日期無法讀取"),
@@ -94,7 +100,8 @@ def assign(
     rest: list[Column] = []
     for column in columns:
         name = _EXACT.get(column.header.casefold(), "")
-        if not name or not _take(result, name, column, None):
+        doubt = Doubt("whose-number") if column.header in _WHOSE_NUMBER else None
+        if not name or not _take(result, name, column, doubt):
             rest.append(column)
     for column in list(rest):
         name = next(
@@ -112,6 +119,7 @@ def assign(
         if name and _take(result, name, column, Doubt("cells")):
             rest.remove(column)
     _join_times(result, rest, columns)
+    _order_times(result, columns)
     result.left = [column for column in rest if column.cells]
     return result
 
@@ -225,5 +233,21 @@ def _join_times(result: Assignment, rest: list[Column], columns: Sequence[Column
         column = behind.get(result.places[name][0])
         if name != "birth_on" and column in rest and column is not None and column.all_are("time"):
             result.places[name] = (*result.places[name], column.place)
-            result.doubts[f"columns.{name}"] = Doubt("time-apart")
+            result.doubts.setdefault(f"columns.{name}", Doubt("time-apart"))
             rest.remove(column)
+
+
+def _order_times(result: Assignment, columns: Sequence[Column]) -> None:
+    """Of two times that their cells alone told, the specimen was taken at the earlier one."""
+    names = ("collected_at", "reported_at")
+    if any(result.doubts.get(f"columns.{name}") != Doubt("cells") for name in names):
+        return
+    by_place = {column.place: column.cells for column in columns}
+    texts = [
+        ["".join(parts) for parts in zip(*(by_place[p] for p in result.places[name]), strict=False)]
+        for name in names
+    ]
+    later = [one > other for one, other in zip(*texts, strict=False) if len(one) == len(other)]
+    if 2 * sum(later) > len(later):
+        first, second = names
+        result.places[first], result.places[second] = result.places[second], result.places[first]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import islice
 
-from adapters.folder.fixed_ranges import column_ranges, is_fixed_width
+from adapters.folder.fixed_ranges import column_ranges, is_fixed_width, split_ranges
 from adapters.folder.formats.csv_group import SHARED
 from adapters.folder.formats.csv_text import DELIMITERS, csv_rows
 from adapters.folder.formats.dbf_table import dbf_table
@@ -150,7 +150,7 @@ def _fixed(raw: bytes, encoding: str, today: date, doubts: dict[str, Doubt]) -> 
     if not is_fixed_width(lines):
         raise NoTable(reason="neither a delimiter nor columns of fixed width")
     columns = []
-    for first, last in column_ranges(lines):
+    for first, last in split_ranges(lines, column_ranges(lines), today):
         cells = [_cut(line[first:last], encoding) for line in lines[:_MOST_ROWS]]
         columns.append(column_of(f"{first + 1}-{last}", "", cells))
     found = assign(columns, today)

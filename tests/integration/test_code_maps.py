@@ -126,6 +126,22 @@ async def test_a_decision_sets_all_waiting_results_of_the_code_going_and_no_othe
         assert stage.records()[-1].order_code == "09015C"
 
 
+async def test_lines_that_name_no_row_of_their_order_are_held_beside_an_order_that_goes_on(
+    tmp_path: Path,
+) -> None:
+    """Nothing else tells of them: their order has no line that could be a record."""
+    profile = replace(PROFILE, codes={"GLUC": CodeLink("09005C"), "K7": CodeLink("09015C")})
+    glucose = Line("GLUC", "Glucose AC", "NM", "92", "mg/dL", "70-99")
+    strange = replace(CREATININE, name="Jaffe")
+    async with open_stage(tmp_path, profile) as stage:
+        await stage.load_visits()
+        await stage.receive(result("1", glucose, strange, person=0))
+        assert sorted(stage.states()) == ["held:unmapped", "ready"]
+        with stage.reader.connect() as connection:
+            (code,) = unmapped_codes(connection)
+        assert (code.code, code.name, code.order_code) == ("K7", "Jaffe", "09015C")
+
+
 async def test_each_code_is_asked_for_once_with_its_count_and_earliest_time(
     tmp_path: Path,
 ) -> None:
@@ -203,11 +219,11 @@ async def test_a_draft_made_under_an_older_code_map_is_not_stored(tmp_path: Path
         await stage.load_visits()
         original = Pipeline._store
 
-        def meanwhile(pipeline: Pipeline, work: Any) -> Any:
+        def meanwhile(pipeline: Pipeline, work: Any, *turn: Any) -> Any:
             if work.drafts and work.profile is UNLINKED:
                 made = replace(UNLINKED, codes={"K7": CodeLink("09015C", 1)})
                 profiles._mapped = {"lab": made}
-            return original(pipeline, work)
+            return original(pipeline, work, *turn)
 
         with mock.patch.object(Pipeline, "_store", meanwhile):
             await stage.receive(result("1", CREATININE))

@@ -48,3 +48,15 @@ def test_a_bare_code_counts_as_loinc_only_by_its_shape() -> None:
     assert is_loinc(Coding("718-7", "", "http://loinc.org"))
     assert not is_loinc(Coding("WBC-1"))
     assert not is_loinc(Coding("718-7", "", "99LAB"))
+
+
+def test_a_name_and_its_translation_in_brackets_are_the_row_that_both_mean() -> None:
+    for name in ("肌酸酐(Creatinine)", "Creatinine（肌酸酐）", "CRE ( 肌酸酐 )"):
+        item = find_item("09015C", (Coding("B0102", name, "L"),), "mg/dL")
+        assert item is not None, name
+        assert item.number == 1, name
+
+
+def test_a_name_with_another_word_in_brackets_is_no_row() -> None:
+    for name in ("肌酸酐(eGFR)", "肌酸酐(尿液)", "肌酸酐(Creatinine)24hr"):
+        assert find_item("09015C", (Coding("B0102", name, "L"),), "mg/dL") is None, name
