@@ -22,6 +22,7 @@ from mapping.causes import Cause, Fault
 from mapping.errors import LabbrokerError, Language
 from mapping.finding import Finding
 from mapping.moment import TAIPEI
+from mapping.no_proposal import no_proposal_reason
 from mapping.proposals import Proposal
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def cause_json(cause: Cause, language: Language) -> dict[str, Any]:
         "message": finding.message(language),
         "remedy": finding.remedy(language),
         "proposed": len({fault.record_id for fault in cause.proposed}),
+        "no_proposal": "" if cause.proposed else no_proposal_reason(finding, language),
         "looked_at": len(cause.looked_at),
         "records": list(cause.record_ids[:RECORDS]),
         "examples": [_example(fault) for fault in cause.examples],
@@ -190,9 +192,9 @@ def _text(cause: Cause, language: Language) -> str:
     count = len(cause.record_ids)
     counted = f"{count} 筆" if chinese else f"{count} record{'s' if count > 1 else ''}"
     until = "期限" if chinese else "due"
+    named = (finding.code, finding.field, cause.first.subject, cause.first.lab_code)
     lines = [
-        f"{cause.group_id}  {counted}  {until} {due}  {finding.code} {finding.field} "
-        f"{cause.first.subject} {cause.first.lab_code}".rstrip(),
+        f"{cause.group_id}  {counted}  {until} {due}  {' '.join(filter(None, named))}",
         f"  {finding.message(language)}",
         f"  {finding.remedy(language)}",
     ]
@@ -204,6 +206,9 @@ def _text(cause: Cause, language: Language) -> str:
     proposed = cause.proposed
     if proposed and proposed[0].proposal is not None:
         lines.append(_proposal_text(cause, proposed[0].proposal, chinese))
+    else:
+        head = "無建議：" if chinese else "no proposal, because "
+        lines.append(f"  {head}{no_proposal_reason(finding, language)}")
     return "\n".join(lines) + "\n"
 
 
