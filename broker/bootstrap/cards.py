@@ -18,6 +18,7 @@ from broker.card_desk.remote_card import RemoteCard
 from broker.card_desk.watch import CardWatch
 from broker.config.settings import Settings
 from broker.logs import log_event
+from broker.nodes import Node
 from broker.store.card_waits import card_is_back
 from broker.store.writer import Writer
 from broker.web.control import Order
@@ -54,7 +55,9 @@ class Cards:
         """None where no agent may come."""
         return self._door.routes() if self._settings.pairings else []
 
-    def start(self, writer: Writer, reader: Engine, wake: Callable[[], None]) -> None:
+    def start(
+        self, writer: Writer, reader: Engine, wake: Callable[[], None], node: Node | None = None
+    ) -> None:
         """Watch the cards; what waited for one leaves when it can sign."""
 
         async def card_ready(institution: str) -> None:
@@ -66,7 +69,13 @@ class Cards:
         self.desk.on_ready = lambda institution: self._keep(card_ready(institution))
         if self.institutions:
             watch = CardWatch(
-                self.desk, writer, reader, self._clock, self.institutions, self._settings.hours
+                self.desk,
+                writer,
+                reader,
+                self._clock,
+                self.institutions,
+                self._settings.hours,
+                node=node,
             )
             self._keep(watch.run())
 

@@ -292,7 +292,7 @@ class Broker:
         self._closing.push_async_callback(self._end_work)
         self._closing.push_async_callback(self.intake.close)
         self._closing.push_async_callback(self._cards.close)
-        self._cards.start(self._writer, self.reader, self.scheduler.wake)
+        self._cards.start(self._writer, self.reader, self.scheduler.wake, self._store.node)
         self._pipeline_task = self._keep(self.pipeline.run())
         self._keep(self.scheduler.run())
         self._watch_task = self._keep(watch.run())

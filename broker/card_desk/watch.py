@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import StorageUnavailable
 from broker.card_desk.desk import CardDesk
 from broker.logs import log_event
+from broker.nodes import Hold, Node
 from broker.opening_hours import ALWAYS, OpeningHours
 from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat, settle_alarms
 from broker.store.card_waits import waiting_for
+from broker.store.leases import LeaseLost
 from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -44,6 +46,7 @@ class CardWatch:
         away_seconds: float = AWAY_SECONDS,
         look_seconds: float = LOOK_SECONDS,
         elapsed: Callable[[], float] = time.monotonic,
+        node: Node | None = None,
     ) -> None:
         self._desk = desk
         self._writer = writer
@@ -54,6 +57,8 @@ class CardWatch:
         self._away_seconds = away_seconds
         self._look_seconds = look_seconds
         self._elapsed = elapsed
+        self._node = node or Node()
+        self._hold: Hold | None = None
         self._away_since: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -73,17 +78,29 @@ class CardWatch:
                 continue
 
     async def look(self) -> None:
-        """Compare the cards with the open alarms. Raises ``StorageUnavailable``."""
+        """Compare the cards with the open alarms, unless another node does: agents tell all nodes
+        the same. Raises ``StorageUnavailable``."""
         now = self._clock()
-        keys = list(self._keys(now))
+        keys = self._keys(now)
+        hold = self._hold = self._hold or await self._node.take("watch:cards")
+        if hold is None:
+            return
         waiting = await asyncio.to_thread(self._waiting, keys)
         found = {
             key: Threat(records, until or due_at or now)
             for (key, until), (records, due_at) in zip(keys, waiting, strict=True)
         }
-        for change in await self._writer.write(
-            lambda c: settle_alarms(c, found, now, kinds=CARD_ALARMS)
-        ):
+
+        def settle(connection: Connection) -> list[AlarmChange]:
+            hold.require(connection)
+            return settle_alarms(connection, found, now, kinds=CARD_ALARMS)
+
+        try:
+            changes = await self._writer.write(settle)
+        except LeaseLost:
+            self._hold = None
+            return
+        for change in changes:
             _tell(change)
 
     def _keys(self, now: datetime) -> list[tuple[AlarmKey, datetime | None]]:

@@ -44,7 +44,8 @@ AGENT = Section(
             "brokers",
             Kind.TEXTS,
             (),
-            "Addresses of the brokers' HTTP doors, `https://…`; `http://` on this machine alone.",
+            "Addresses of the brokers' HTTP doors, `https://…`; `http://` on this machine alone. "
+            "Where several brokers share one store, name all of them.",
         ),
         Key(
             "tls_ca",

@@ -229,6 +229,16 @@ async def test_the_agent_comes_back_when_the_broker_was_away() -> None:
         await stage.until_ready()
 
 
+async def test_a_peer_that_answers_no_heartbeat_is_taken_for_gone() -> None:
+    async with desk_stage(heartbeat_seconds=0.1) as stage, aiohttp.ClientSession() as session:
+        good = {"Authorization": f"Bearer {SECRET}"}
+        async with session.ws_connect(stage.url + PATH, headers=good, autoping=False):
+            await stage.until(lambda: len(stage.desk.connections()) == 1)
+            assert stage.condition() == "card-absent"
+            await stage.until(lambda: not stage.desk.connections())
+            assert stage.condition() == "agent-away"
+
+
 async def test_over_tls_the_broker_is_proved_by_its_certificate(tmp_path: Path) -> None:
     server, trust = _tls(tmp_path)
     async with desk_stage(server_tls=server) as stage:
