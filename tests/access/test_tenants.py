@@ -38,6 +38,7 @@ BOUND = [role for role in Role if role not in EVERYWHERE]
 ANYBODYS = {
     ("GET", "/static/console/{name}"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/openapi.json"),
     *(("GET", f"/sign-in{step}") for step in ("", "/password", "/second", "/enrol")),
     *(("POST", f"/sign-in{step}") for step in ("", "/password", "/second", "/enrol")),
 }

@@ -75,7 +75,7 @@ async def _once(
     if known is not None:
         if known.digest != digest:
             what = "This Idempotency-Key was used for another call."
-            raise bad(web.HTTPUnprocessableEntity, "key-used", what)
+            raise bad(web.HTTPConflict, "key-used", what)
         if known.status == 0:
             what = "The first call under this key has no answer yet; look at what it changed."
             raise bad(web.HTTPConflict, "outcome-unknown", what)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from broker.access.roles import Permission
@@ -56,13 +56,26 @@ def openapi_document(operations: Sequence[Operation], version: str) -> dict[str,
     }
 
 
+def _anchored(schema: Any) -> Any:
+    """A pattern of JSON Schema may match anywhere; ours are of the whole text."""
+    if isinstance(schema, Mapping):
+        return {
+            name: f"^(?:{value})$"
+            if name == "pattern" and isinstance(value, str)
+            else _anchored(value)
+            for name, value in schema.items()
+        }
+    return [_anchored(each) for each in schema] if isinstance(schema, list) else schema
+
+
 def _operation(each: Operation) -> dict[str, Any]:
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": dict(schema)}
+        {"name": name, "in": "path", "required": True, "schema": _anchored(schema)}
         for name, schema in each.path_parts.items()
     ]
     parameters += [
-        {"name": name, "in": "query", "schema": dict(schema)} for name, schema in each.query.items()
+        {"name": name, "in": "query", "schema": _anchored(schema)}
+        for name, schema in each.query.items()
     ]
     if each.method == "POST":
         parameters.append(
@@ -93,6 +106,6 @@ def _operation(each: Operation) -> dict[str, Any]:
     if each.body is not None:
         shown["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": dict(each.body)}},
+            "content": {"application/json": {"schema": _anchored(each.body)}},
         }
     return shown

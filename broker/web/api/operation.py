@@ -142,7 +142,7 @@ async def _body(operation: Operation, request: web.Request) -> Any:
         raise bad(web.HTTPUnsupportedMediaType, "not-json", "The body is application/json.")
     raw = await request.read()
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse, parse_float=_number)
     except (ValueError, RecursionError):
         raise bad(web.HTTPBadRequest, "not-json", "The body is no JSON in UTF-8.") from None
     assert operation.body is not None  # noqa: S101 - by the caller
@@ -150,6 +150,12 @@ async def _body(operation: Operation, request: web.Request) -> Any:
     if wrong:
         raise bad(web.HTTPUnprocessableEntity, "wrong-body", "The body does not fit.", wrong)
     return value
+
+
+def _number(text: str) -> Any:
+    """JSON Schema counts ``1.0`` among the whole numbers."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) < 10**15 else number
 
 
 def _refuse(constant: str) -> Any:

@@ -27,13 +27,13 @@ _KNOWN: Final = frozenset(
 )
 
 
-def text(longest: int = 200, *, shortest: int = 0, pattern: str = "", about: str = "") -> Schema:
-    """A string."""
-    schema: dict[str, Any] = {"type": "string", "maxLength": longest}
+def text(
+    longest: int = 200, *, shortest: int = 0, pattern: str = r"[^\x00]*", about: str = ""
+) -> Schema:
+    """A string that is all of ``pattern``; without one, any without NUL."""
+    schema: dict[str, Any] = {"type": "string", "maxLength": longest, "pattern": pattern}
     if shortest:
         schema["minLength"] = shortest
-    if pattern:
-        schema["pattern"] = pattern
     if about:
         schema["description"] = about
     return schema
@@ -98,13 +98,13 @@ def what_is_wrong(schema: Schema, value: Any, place: str = "") -> str:
 def _wrong_text(schema: Schema, value: str, here: str) -> str:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         return f"{here} is too short or too long"
-    if "pattern" in schema and re.fullmatch(schema["pattern"], value, re.ASCII) is None:
+    if "pattern" in schema and re.fullmatch(schema["pattern"], value, re.ASCII | re.DOTALL) is None:
         return f"{here} does not have the form that is asked for"
     try:
         value.encode()
     except UnicodeEncodeError:
         return f"{here} holds half a character"
-    return f"{here} holds a NUL" if "\0" in value else ""
+    return ""
 
 
 def _wrong_object(schema: Schema, value: dict[str, Any], place: str, here: str) -> str:
