@@ -51,7 +51,7 @@ _REASONS: dict[str, tuple[str, str]] = {
         ("no visit of this person is known in those days", "查無此人該期間的就醫資料"),
     ),
     **dict.fromkeys(
-        ("match-ambiguous", "match-unsure"),
+        ("match-several-visits", "match-several-orders", "match-unsure"),
         (
             "a person chooses among the visits: `labbroker match`",
             "須由人員選擇就醫：`labbroker match`",
