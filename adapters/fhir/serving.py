@@ -125,7 +125,8 @@ async def _form(request: web.Request) -> list[tuple[str, str]]:
     if request.content_type != "application/x-www-form-urlencoded":
         text = "A search by POST is a form."
         raise problem(415, "not-supported", text)
-    if (request.content_length or MAX_FORM_BYTES + 1) > MAX_FORM_BYTES:
+    length = request.content_length
+    if length is None or length > MAX_FORM_BYTES:
         raise problem(413, "too-long", "The form is too long, or does not say its length.")
     fields = await request.post()
     return [(name, value) for name, value in fields.items() if isinstance(value, str)]

@@ -327,6 +327,18 @@ async def test_a_parameter_that_is_not_understood_is_refused(door: FhirStage, as
     assert told["issue"][0]["severity"] == "error"
 
 
+async def test_an_empty_form_searches_for_all(door: FhirStage) -> None:
+    await door.ask("lab-one", "", result(1))
+    response, found = await door.ask(
+        "clinic-a",
+        "/DiagnosticReport/_search",
+        b"",
+        Content_Type="application/x-www-form-urlencoded",
+    )
+    assert response.status == 200
+    assert len(resources(found)) == 1
+
+
 async def test_a_stranger_reads_nothing(door: FhirStage) -> None:
     response: ClientResponse
     for path in ("/Observation", "/DiagnosticReport/r1-0", "/Observation/_search"):

@@ -63,12 +63,13 @@ async def test_a_result_of_a_workbook_becomes_a_record_and_its_correction_follow
     profile = replace(PROFILE, file=LAYOUT)
     async with open_stage(tmp_path, profile) as stage:
         await stage.load_visits()
-        await stage.receive(workbook(0.9), Media.XLSX)
+        raw = workbook(0.9)
+        await stage.receive(raw, Media.XLSX)
         (first,) = stage.records()
         assert (first.state, first.order_code) == ("ready", "09015C")
         assert '"0.9"' in first.body
         # The very same workbook once more changes nothing; another value is a new version.
-        assert (await stage.receive(workbook(0.9), Media.XLSX)).duplicate
+        assert (await stage.receive(raw, Media.XLSX)).duplicate
         assert len(stage.records()) == 1
 
 
