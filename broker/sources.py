@@ -87,6 +87,12 @@ class SourceDirectory:
         """The institution codes for which a source may read results; it sends none then."""
         return self._readers.get(source_id, frozenset())
 
+    def of_certificate(self, certificate: bytes) -> str | None:
+        """The HTTP source that lists the client certificate ``certificate`` (DER)."""
+        shown = hashlib.sha256(certificate).hexdigest()
+        found = [each.source_id for each in self._sources if shown in each.certificate_hashes]
+        return found[0] if len(found) == 1 else None
+
     def of_token(self, token: str) -> str | None:
         """The HTTP source that holds ``token``."""
         # A header that is no UTF-8 arrives with surrogates in it.

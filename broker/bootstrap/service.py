@@ -66,6 +66,7 @@ from broker.suspects import Suspects
 from broker.web.account import access_routes
 from broker.web.api.results import DeliveryDesk
 from broker.web.api.routes import install_api
+from broker.web.bearer import certificate_of
 from broker.web.console.routes import install_console
 from broker.web.control import (
     LOOPBACK,
@@ -378,7 +379,7 @@ class Broker:
             ),
         )
         application.add_routes(access_routes())
-        application.add_routes(health_routes(self.reader, self._readiness, self.clock))
+        application.add_routes(health_routes(self.reader, self._readiness, self.clock, settings.data_dir))
         application.add_routes(self._cards.routes())
         orders = self._orders()
         install_console(
@@ -483,7 +484,10 @@ class Broker:
 
     def _authenticate(self, request: web.Request) -> str | None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        return self._directory.of_token(token.strip()) if scheme.lower() == "bearer" else None
+        if scheme.lower() == "bearer":
+            return self._directory.of_token(token.strip())
+        shown = certificate_of(request)
+        return None if shown is None else self._directory.of_certificate(shown)
 
     def _doors_busy(self) -> bool:
         last = self.intake.last_stored_at

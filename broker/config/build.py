@@ -123,7 +123,8 @@ def contradictions(root: Values) -> list[LabbrokerError]:
             problems.append(ContradictingSettings(place=door.place, what=what))
     door = root.sections["mllp"]
     bound = any(source["certificate_sha256"] for source in root.entries["source"])
-    if bound and door["tls_client_ca"] is None:
+    http = root.sections["http"]
+    if bound and door["tls_client_ca"] is None and http["tls_client_ca"] is None:
         what = "certificate_sha256 of a source needs tls_client_ca: peers are not asked for one"
         problems.append(ContradictingSettings(place=door.place, what=what))
     if door["enabled"] and door["tls_client_ca"] is not None and not bound:

@@ -173,7 +173,7 @@ _SOURCE = Section(
             "certificate_sha256",
             Kind.HASHES,
             (),
-            "MLLP: SHA-256 fingerprint of each client certificate of this source, colons allowed. "
+            "SHA-256 fingerprint of each client certificate of this source, colons allowed. "
             "A peer that shows a certificate is only the source that lists it; with "
             "`tls_client_ca` a source without one is nobody.",
         ),

@@ -30,12 +30,15 @@ async def bearer_of(request: web.Request) -> Bearer | None:
     return found
 
 
+def certificate_of(request: web.Request) -> bytes | None:
+    """The client certificate (DER) that TLS has verified; None where none was shown."""
+    tls = request.get_extra_info("ssl_object")
+    return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
+
+
 def _digest(request: web.Request) -> bytes | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return digest_of_token(token.strip())
-    tls = request.get_extra_info("ssl_object")
-    if not isinstance(tls, ssl.SSLObject):
-        return None
-    shown = tls.getpeercert(binary_form=True)
+    shown = certificate_of(request)
     return None if shown is None else digest_of_certificate(shown)
