@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, door, fhir_bundles, files, matching, sealing
+from bench import check_upload, console_pages, door, fhir_bundles, files, matching, sealing
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "fhir", "match", "seal", "upload", "files")
+PARTS = ("door", "full-store", "convert", "fhir", "match", "seal", "upload", "files", "console")
 
 
 def main() -> int:
@@ -51,6 +51,7 @@ def main() -> int:
             "seal": lambda: sealing.compare(sealing.RECORDS // (10 if quick else 1)),
             "upload": lambda: check_upload.run(seconds),
             "files": files.run,
+            "console": lambda: console_pages.run(folder / "console", receipts),
         }
         for name in PARTS:
             if name not in asked.only.split(","):

@@ -17,6 +17,7 @@ def render(findings: dict[str, Any]) -> str:
         "seal": _seal,
         "upload": _upload,
         "files": _files,
+        "console": _console,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
 
@@ -171,3 +172,10 @@ def _files(found: dict[str, Any]) -> list[str]:
         f"  list of {found['list_rows']:,} cases not uploaded: read and stored {stored}, "
         f"compared {compared} (goal <= 5 together)",
     ]
+
+
+def _console(found: dict[str, Any]) -> list[str]:
+    rows = [("page, who", "p50 ms", "p95 ms", "goal")]
+    for name, one in found["pages"].items():
+        rows.append((name, f"{one['median ms']:.1f}", f"{one['p95 ms']:.1f}", "150"))
+    return [f"The console at {found['records']:,} records", *_aligned(rows)]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, func, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Table,
+    case,
+    func,
+    literal_column,
+    select,
+    type_coerce,
+)
 
 from broker.states import HeldReason, RecordState
 from broker.store.reach import package_in_reach, record_in_reach
@@ -29,6 +37,8 @@ _IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
     ]
 )
 HOURS = 24
+_HOUR = 3_600_000_000
+"""Microseconds, as the store keeps instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +122,19 @@ def day_flow(
 ) -> tuple[Hour, ...]:
     """The last 24 full hours and the one that runs, oldest first."""
     begin = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    starts = [begin + timedelta(hours=number) for number in range(HOURS)]
-    edges = [first_id_since(connection, receipt, receipt.c.received_at, at) for at in starts]
+    first = first_id_since(connection, receipt, receipt.c.received_at, begin)
     arrived = [0] * HOURS
+    hour = type_coerce(receipt.c.received_at, BigInteger) / _HOUR
     counted = connection.execute(
-        select(record.c.receipt_id, func.count().label("records"))
-        .where(record.c.receipt_id >= edges[0], record_in_reach(institutions))
-        .group_by(record.c.receipt_id)
+        select(hour.label("hour"), func.count().label("records"))
+        .join(receipt, receipt.c.id == record.c.receipt_id)
+        .where(record.c.receipt_id >= first, record_in_reach(institutions))
+        .group_by("hour")
     )
+    zero = int(begin.timestamp()) // 3600
     for row in counted:
-        arrived[bisect_right(edges, row.receipt_id) - 1] += row.records
+        if 0 <= int(row.hour) - zero < HOURS:
+            arrived[int(row.hour) - zero] += row.records
     confirmed = [0] * HOURS
     # A package is confirmed at most some days after it was sealed.
     first = first_id_since(connection, package, package.c.sealed_at, begin - timedelta(days=3))
@@ -133,9 +146,10 @@ def day_flow(
         )
     )
     for row in packages:
-        hour = int((row.confirmed_at - begin).total_seconds() // 3600)
-        if 0 <= hour < HOURS:
-            confirmed[hour] += row.record_count
+        number = int((row.confirmed_at - begin).total_seconds() // 3600)
+        if 0 <= number < HOURS:
+            confirmed[number] += row.record_count
+    starts = [begin + timedelta(hours=each) for each in range(HOURS)]
     return tuple(map(Hour, starts, arrived, confirmed))
 
 
@@ -156,18 +170,23 @@ def recent_alarms(
 def first_id_since(connection: Connection, table: Table, column: Any, at: datetime) -> int:
     """The first id whose ``column`` is not before ``at``; past the last one where there is none.
     Ids and times rise together, so that no index on the time is needed."""
-    low = 0
     high = (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
+    step, low = 1024, max(1, high)
+    # Most of what is asked for is near the end.
+    while low > 1 and _is_since(connection, table, column, low, at):
+        high, low, step = low, max(1, low - step), step * 2
     while low < high:
         middle = (low + high) // 2
-        row = connection.execute(
-            select(table.c.id, column.label("at"))
-            .where(table.c.id >= middle)
-            .order_by(table.c.id)
-            .limit(1)
-        ).first()
-        if row is None or row.at >= at:
+        if _is_since(connection, table, column, middle, at):
             high = middle
         else:
-            low = row.id + 1
+            low = middle + 1
     return low
+
+
+def _is_since(connection: Connection, table: Table, column: Any, number: int, at: datetime) -> bool:
+    """Whether the first row from ``number`` on, if there is one, is not before ``at``."""
+    found = connection.execute(
+        select(column).where(table.c.id >= number).order_by(table.c.id).limit(1)
+    ).scalar()
+    return found is None or found >= at

@@ -206,6 +206,9 @@ Index(
     sqlite_where=text("state = 'held' AND placer_order_number != ''"),
 )
 Index("record_state", record.c.state, record.c.held_reason)
+# The newest records of one clinic, and of one laboratory, without those of others.
+Index("record_of_clinic", record.c.clinic_code, record.c.id)
+Index("record_of_lab", record.c.lab_code, record.c.id)
 Index(
     "record_visit",
     record.c.visit_id,

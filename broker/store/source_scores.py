@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BigInteger, Connection, case, func, select, type_coerce
 
 from broker.store.due_work import first_id_since
 from broker.store.schema import lab_report, receipt, record
@@ -16,6 +16,10 @@ _DAYS = 14
 _FEWEST = 10
 _SHORTEST = timedelta(days=3)
 _REPORTS = 200
+_TIMES = 300
+_LATELY = 100_000
+_DAY = 86_400_000_000
+"""Microseconds, as the store keeps instants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +67,23 @@ def source_scores(
     first = first_id_since(connection, receipt, receipt.c.received_at, begin)
     days: dict[str, list[int]] = {each: [0] * _DAYS for each in source_ids}
     unreadable = dict.fromkeys(source_ids, 0)
-    times: dict[str, list[datetime]] = {each: [] for each in source_ids}
+    number = (type_coerce(receipt.c.received_at, BigInteger) - _microseconds(begin)) / _DAY
     rows = connection.execute(
-        select(receipt.c.source_id, receipt.c.received_at, receipt.c.state).where(
-            receipt.c.id >= first, receipt.c.source_id.in_(list(source_ids))
+        select(
+            receipt.c.source_id,
+            number.label("day"),
+            func.count().label("receipts"),
+            func.sum(case((receipt.c.state == "quarantined", 1), else_=0)).label("unreadable"),
         )
+        .where(receipt.c.id >= first, receipt.c.source_id.in_(list(source_ids)))
+        .group_by(receipt.c.source_id, "day")
     )
     for row in rows:
-        day = min(_DAYS - 1, max(0, (row.received_at - begin).days))
-        days[row.source_id][day] += 1
-        unreadable[row.source_id] += row.state == "quarantined"
-        times[row.source_id].append(row.received_at)
+        days[row.source_id][min(_DAYS - 1, max(0, int(row.day)))] += row.receipts
+        unreadable[row.source_id] += int(row.unreadable)
+    times = {each: _last_times(connection, each) for each in source_ids}
     told = _record_counts(connection, source_ids, first)
-    last = {
-        each: times[each][-1] if times[each] else _last_at(connection, each) for each in source_ids
-    }
+    last = {each: times[each][-1] if times[each] else None for each in source_ids}
     return [
         SourceScore(
             source_id=each,
@@ -147,13 +153,17 @@ def _turnaround(connection: Connection, source_id: str) -> timedelta | None:
     return took[len(took) // 2] if took else None
 
 
-def _last_at(connection: Connection, source_id: str) -> datetime | None:
-    """When it last brought anything, where that was long ago: of the last receipts of all."""
+def _last_times(connection: Connection, source_id: str) -> list[datetime]:
+    """When the last receipts of a source came, oldest first, among the last of all."""
     top = connection.execute(select(func.max(receipt.c.id))).scalar() or 0
-    found: datetime | None = connection.execute(
+    found = connection.execute(
         select(receipt.c.received_at)
-        .where(receipt.c.source_id == source_id, receipt.c.id > top - 100_000)
+        .where(receipt.c.source_id == source_id, receipt.c.id > top - _LATELY)
         .order_by(receipt.c.id.desc())
-        .limit(1)
-    ).scalar()
-    return found
+        .limit(_TIMES)
+    ).scalars()
+    return sorted(found)
+
+
+def _microseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1_000_000)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 from sqlalchemy import Connection
@@ -11,7 +11,7 @@ from broker.access.person import Person
 from broker.access.roles import Permission
 from broker.store.code_maps import standing_decisions
 from broker.store.line_habits import changed_habits
-from broker.unmapped_codes import gather_evidence, unmapped_codes
+from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.console.actions import (
     Notice,
     Subject,
@@ -24,15 +24,18 @@ from broker.web.console.actions import (
     refused,
 )
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.kept import Kept
 from broker.web.console.looks import urgency
 from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code
-from mapping.code_suggestions import suggest_codes
+from mapping.code_suggestions import CodeEvidence, Suggestion, suggest_codes
 from mapping.errors import LabbrokerError
 
-_WAITING = 20
+_WAITING = 10
 _STANDING = 100
+Evidence: TypeAlias = tuple[CodeEvidence, tuple[Suggestion, ...]]
+EVIDENCE = web.AppKey("evidence", Kept[Evidence])
 
 
 @requires(Permission.SEE_SOURCES)
@@ -42,6 +45,10 @@ async def show_codes(request: web.Request, notice: Notice | None = None) -> web.
     after = request.query.get("after", "")
     start = int(after) if after.isascii() and after.isdigit() and len(after) < 7 else 0
     values = await desk.read(lambda c: _look(c, desk, person, start))
+    # What speaks for a meaning takes reading many results: kept while the same ones wait.
+    values["cards"] = [
+        (each, *(await _evidence(request, each)), level) for each, level in values["cards"]
+    ]
     return render(request, "codes.html", "codes", notice=notice or notice_of(request), **values)
 
 
@@ -105,6 +112,17 @@ async def confirm_habit(request: web.Request) -> web.Response:
     raise done("/codes", "confirmed", n=told["confirmed"])
 
 
+async def _evidence(request: web.Request, code: UnmappedCode) -> Evidence:
+    desk = request.app[DESK]
+
+    def look(connection: Connection) -> Evidence:
+        found = gather_evidence(connection, code, desk.profiles, desk.readers)
+        return found, suggest_codes(found)
+
+    key = (code.source_id, code.code, code.receipt_ids)
+    return (await request.app[EVIDENCE].of(key, lambda: desk.read(look))).value
+
+
 def _sees_source(person: Person, desk: Desk, source_id: str) -> bool:
     profile = desk.profiles.get(source_id)
     if profile is None:
@@ -117,12 +135,7 @@ def _look(connection: Connection, desk: Desk, person: Person, start: int) -> dic
     waiting = [
         each for each in unmapped_codes(connection) if _sees_source(person, desk, each.source_id)
     ]
-    cards = []
-    for each in waiting[:_WAITING]:
-        evidence = gather_evidence(connection, each, desk.profiles, desk.readers)
-        cards.append(
-            (each, evidence, suggest_codes(evidence), urgency(each.due_at, now, desk.warn))
-        )
+    cards = [(each, urgency(each.due_at, now, desk.warn)) for each in waiting[:_WAITING]]
     decided = sorted(
         (
             each

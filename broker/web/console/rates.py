@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +10,7 @@ from broker.access.roles import Permission
 from broker.rates.board import Board, board_of
 from broker.rates.month import Month, MonthRates, rates_of
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.kept import Kept
 from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
@@ -22,43 +19,11 @@ from mapping.rates.counted_order import UPLOADED, Progress, RateName
 from mapping.rates.cuts import Cut, cut_rates, cut_title
 from mapping.rates.groups import Groups
 
-_KEPT_FOR = timedelta(seconds=60)
-_KEPT = 64
 _ROWS = 300
 _CUTS = (Cut.DAY, Cut.CATEGORY, Cut.ORDER_CODE, Cut.LAB)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    board: Board
-    at: datetime
-
-
-class Boards:
-    """The boards of late. Reading all orders of a month takes its time, so one is made at once for
-    all who ask, and kept for a minute."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[tuple[frozenset[str] | None, Month], _Kept] = OrderedDict()
-        self._one_at_a_time = asyncio.Lock()
-
-    async def of(self, desk: Desk, reach: frozenset[str] | None, month: Month) -> Board:
-        """The board of ``reach`` for ``month``, at most a minute old."""
-        key = (reach, month)
-        async with self._one_at_a_time:
-            now = desk.clock()
-            kept = self._known.get(key)
-            if kept is None or not kept.at <= now < kept.at + _KEPT_FOR:
-                closed = desk.settings.holidays
-                board = await desk.read(lambda c: board_of(c, reach, month, now, closed=closed))
-                kept = self._known[key] = _Kept(board, now)
-                while len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(key)
-            return kept.board
-
-
-BOARDS = web.AppKey("boards", Boards)
+BOARDS = web.AppKey("boards", Kept[Board])
 
 
 @requires(Permission.SEE_RATES)
@@ -66,12 +31,18 @@ async def show_rates(request: web.Request) -> web.Response:
     """The board of all that the person sees."""
     desk, person = request.app[DESK], person_of(request)
     month = _month(request, desk)
-    board = await request.app[BOARDS].of(desk, person.reach, month)
+    reach, now, closed = person.reach, desk.clock(), desk.settings.holidays
+    figures = await request.app[BOARDS].of(
+        (reach, month),
+        lambda: desk.read(lambda c: board_of(c, reach, month, now, closed=closed)),
+    )
+    board = figures.value
     return render(
         request,
         "rates.html",
         "rates",
         board=board,
+        counted_at=figures.at,
         month=month,
         before=_step(month, -1),
         after=_step(month, 1),

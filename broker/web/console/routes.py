@@ -11,11 +11,12 @@ from aiohttp import web
 from broker.store.person_language import set_language
 from broker.web.console.audit_trail import show_audit
 from broker.web.console.cards import show_cards
-from broker.web.console.codes import confirm_habit, decide_code, show_codes
+from broker.web.console.codes import EVIDENCE, confirm_habit, decide_code, show_codes
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.entry import show_entry, show_open_orders, take_entry
+from broker.web.console.kept import Kept
 from broker.web.console.people import change_people, show_people
-from broker.web.console.rates import BOARDS, Boards, show_clinic_rates, show_rates
+from broker.web.console.rates import BOARDS, show_clinic_rates, show_rates
 from broker.web.console.record import (
     decide_record,
     replay_record,
@@ -25,7 +26,7 @@ from broker.web.console.record import (
 )
 from broker.web.console.record_list import show_records
 from broker.web.console.settings_page import show_settings
-from broker.web.console.sources import show_sources
+from broker.web.console.sources import SCORES, show_sources
 from broker.web.console.today import show_today
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
 from broker.web.console.worklist import fix_cause, show_worklist
@@ -40,7 +41,9 @@ _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 def install_console(application: web.Application, desk: Desk) -> None:
     """Add the pages to an application that has its access guard already."""
     application[DESK] = desk
-    application[BOARDS] = Boards()
+    application[BOARDS] = Kept(desk.clock)
+    application[SCORES] = Kept(desk.clock)
+    application[EVIDENCE] = Kept(desk.clock)
     application.add_routes(console_routes())
 
 

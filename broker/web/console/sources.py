@@ -10,11 +10,13 @@ from aiohttp import web
 from broker.access.roles import Permission
 from broker.store.source_scores import SourceScore, source_scores
 from broker.web.console.desk import DESK
+from broker.web.console.kept import Kept
 from broker.web.console.rendering import render
 from broker.web.identity import person_of, requires
 from mapping.profile import SourceProfile
 
 _WIDTH, _HEIGHT, _STEP = 168, 36, 12
+SCORES = web.AppKey("scores", Kept[list[SourceScore]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,16 @@ async def show_sources(request: web.Request) -> web.Response:
         for name, profile in desk.profiles.items()
         if person.sees(name) or (profile.lab_code and person.sees(profile.lab_code))
     }
-    now = desk.clock()
-    scores = await desk.read(lambda c: source_scores(c, sorted(profiles), now))
+    now, names = desk.clock(), sorted(profiles)
+    figures = await request.app[SCORES].of(
+        tuple(names), lambda: desk.read(lambda c: source_scores(c, names, now))
+    )
+    scores = list(figures.value)
     scores.sort(key=lambda each: (not each.is_silent, -each.receipts, each.source_id))
     cards: list[tuple[SourceScore, SourceProfile, Spark]] = [
         (each, profiles[each.source_id], spark(each.days)) for each in scores
     ]
-    return render(request, "sources.html", "sources", cards=cards)
+    return render(request, "sources.html", "sources", cards=cards, counted_at=figures.at)
 
 
 def spark(days: Sequence[int]) -> Spark:

@@ -1,0 +1,175 @@
+"""On a store that has been in use for long no page reads through all records, and figures that take
+long are counted behind the back of those who ask."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Engine, event
+
+from bench.console_pages import fill
+from broker.store.due_work import day_flow, due_counts, first_id_since, most_urgent
+from broker.store.engine import open_reader
+from broker.store.open_orders import open_orders
+from broker.store.package_list import list_packages
+from broker.store.record_list import RecordQuery, list_records, next_after
+from broker.store.record_way import record_way
+from broker.store.schema import receipt, record
+from broker.web.console.kept import Kept
+
+RECORDS = 6000
+CLINIC = frozenset({"3500000007"})
+EVERYWHERE = None
+WARN = timedelta(hours=6)
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("full")
+    fill(folder, RECORDS)
+    engine = open_reader(folder)
+    yield engine
+    engine.dispose()
+
+
+def plans(reader: Engine, look: Callable[[Connection], Any]) -> list[str]:
+    """How SQLite goes about each statement of ``look``."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    with reader.connect() as connection:
+        event.listen(reader, "before_cursor_execute", note)
+        try:
+            look(connection)
+        finally:
+            event.remove(reader, "before_cursor_execute", note)
+        return [
+            row[3]
+            for statement, parameters in asked
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+LOOKS: dict[str, Callable[[Connection, frozenset[str] | None], Any]] = {
+    "due": lambda c, reach: due_counts(c, reach, datetime.now(UTC), WARN),
+    "urgent": lambda c, reach: most_urgent(c, reach, 12),
+    "flow": lambda c, reach: day_flow(c, reach, datetime.now(UTC)),
+    "record": lambda c, reach: record_way(c, reach, 140),
+    "uploads": lambda c, reach: list_packages(c, reach, 40, before=50),
+    "orders": lambda c, reach: open_orders(c, reach, datetime.now(UTC).date(), 60),
+    "records": lambda c, reach: list_records(
+        c, reach, RecordQuery(after="500"), datetime.now(UTC), WARN, 50
+    ),
+    "records-due": lambda c, reach: list_records(
+        c, reach, RecordQuery(due="open"), datetime.now(UTC), WARN, 50
+    ),
+}
+
+
+@pytest.mark.parametrize("reach", [EVERYWHERE, CLINIC], ids=["everywhere", "clinic"])
+@pytest.mark.parametrize("name", LOOKS)
+def test_no_page_scans_records_receipts_or_visits(
+    reader: Engine, name: str, reach: frozenset[str] | None
+) -> None:
+    found = plans(reader, lambda c: LOOKS[name](c, reach))
+    assert found
+    scans = [
+        line
+        for line in found
+        if line.startswith("SCAN") and line.split()[1] in ("record", "receipt", "visit")
+    ]
+    # Newest first by their key, as far as the page goes, is no reading through.
+    assert [line for line in scans if name not in ("records", "uploads")] == []
+
+
+def test_pages_by_key_show_every_record_once(reader: Engine) -> None:
+    for reach in (EVERYWHERE, CLINIC):
+        for query in (RecordQuery(), RecordQuery(due="open"), RecordQuery(state="held")):
+            seen: list[int] = []
+            after = ""
+            with reader.connect() as connection:
+                while True:
+                    asked = RecordQuery(state=query.state, due=query.due, after=after)
+                    rows = list_records(connection, reach, asked, datetime.now(UTC), WARN, 37)
+                    seen += [row.id for row in rows[:37]]
+                    if len(rows) <= 37:
+                        break
+                    after = next_after(asked, rows[36])
+            assert len(seen) == len(set(seen))
+            if query == RecordQuery() and reach is EVERYWHERE:
+                assert len(seen) == RECORDS
+            assert seen or reach is not EVERYWHERE
+
+
+def test_a_clinic_gets_only_its_own_records(reader: Engine) -> None:
+    with reader.connect() as connection:
+        rows = list_records(connection, CLINIC, RecordQuery(), datetime.now(UTC), WARN, 500)
+        own = connection.execute(record.select().where(record.c.clinic_code == "3500000007")).all()
+    assert {row.id for row in rows} == {row.id for row in own}
+
+
+def test_the_first_id_of_a_time_is_found(reader: Engine) -> None:
+    with reader.connect() as connection:
+        times = connection.execute(
+            receipt.select().with_only_columns(receipt.c.id, receipt.c.received_at)
+        ).all()
+        for row in (times[0], times[1], times[700], times[-1]):
+            assert first_id_since(connection, receipt, receipt.c.received_at, row[1]) == row[0]
+        later = times[-1][1] + timedelta(seconds=1)
+        assert first_id_since(connection, receipt, receipt.c.received_at, later) == RECORDS + 1
+        before = times[0][1] - timedelta(days=9)
+        assert first_id_since(connection, receipt, receipt.c.received_at, before) == 1
+
+
+def test_the_flow_counts_what_came_and_what_was_confirmed(reader: Engine) -> None:
+    now = datetime.now(UTC)
+    with reader.connect() as connection:
+        hours = day_flow(connection, EVERYWHERE, now)
+        first = first_id_since(connection, receipt, receipt.c.received_at, hours[0].start)
+    assert [each.start for each in hours] == [
+        hours[0].start + timedelta(hours=number) for number in range(24)
+    ]
+    assert sum(each.arrived for each in hours) == RECORDS - first + 1
+
+
+async def test_figures_are_kept_and_counted_anew_behind_the_back() -> None:
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    moment = [now]
+    kept: Kept[int] = Kept(lambda: moment[0])
+    counted: list[int] = []
+
+    async def count() -> int:
+        counted.append(1)
+        await asyncio.sleep(0)
+        return len(counted)
+
+    first, second = await asyncio.gather(kept.of("a", count), kept.of("a", count))
+    assert (first.value, second.value, len(counted)) == (1, 1, 1)
+    assert (await kept.of("b", count)).value == 2
+    moment[0] = now + timedelta(minutes=2)
+    assert (await kept.of("a", count)).value == 1
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (await kept.of("a", count)).value == 3
+    moment[0] = now + timedelta(hours=1)
+    assert (await kept.of("a", count)).value == 4
+
+
+async def test_figures_that_cannot_be_counted_are_asked_for_again() -> None:
+    kept: Kept[int] = Kept(lambda: datetime(2026, 3, 2, tzinfo=UTC))
+
+    async def fail() -> int:
+        raise RuntimeError("busy")
+
+    async def count() -> int:
+        return 7
+
+    with pytest.raises(RuntimeError, match="busy"):
+        await kept.of("a", fail)
+    assert (await kept.of("a", count)).value == 7
