@@ -64,6 +64,8 @@ class Finding:
                 **dict(self.parameters),
             }
         )
+        if language == "zh" and "allowed" in values:
+            values["allowed"] = values["allowed"].replace(": ", "：", 1)
         texts = finding_texts()[self.code][language]
         return {name: text.format_map(values) for name, text in texts.items()}
 

@@ -93,6 +93,8 @@ def _lines(result: FileCheck, language: Language) -> Iterator[str]:
         more = total - limit
         yield f"  … {more} " + ("項未列出（--jsonl 全部列出）" if zh else "more (--jsonl has all)")
         yield from _counts(result, zh)
+    if result.record_count and result.exit_code == 0:
+        yield "  檢核未發現須更正事項。" if zh else "  Nothing was found that must be corrected."
     if result.error is not None:
         head = "無法讀取：" if zh else "unreadable: "
         yield f"  {head}{result.error.sentence(language)}"
@@ -146,7 +148,8 @@ def _row(row: Fields) -> str:
         parts.append(f"[{low} – {high}]" if high else f"[{low}]")
     if value("r12") == "1":
         parts.append("*")
-    return " ".join(part for part in parts if part)
+    # A report text goes on under its own beginning.
+    return " ".join(part for part in parts if part).replace("\n", "\n" + 9 * " ")
 
 
 def _finding(finding: Finding, language: Language) -> Iterator[str]:

@@ -43,7 +43,8 @@ def _listing_findings(code: str, report_type: str) -> tuple[Finding, ...]:
     # Report type 4 takes the seven implant codes and no other (SPEC114 p. 6).
     fits = report_type == official if official else report_type != "4"
     if not fits and report_type in ("1", "2", "3", "4"):
-        about = (("order_code", code),)
+        allowed = f": {official}" if official else ": 1, 2, 3"
+        about = (("order_code", code), ("allowed", allowed))
         findings.append(Finding("30", "h1", "hdata", report_type, parameters=about))
     if not official:
         findings.append(Finding("order-code-not-listed", "h15", "hdata", code, Severity.WARNING))

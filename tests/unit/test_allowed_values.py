@@ -45,7 +45,7 @@ def test_the_remedy_lists_what_is_allowed(
 ) -> None:
     found = finding(name, row, tag, value, code)
     assert allowed in found.remedy("en")
-    assert allowed in found.remedy("zh")
+    assert f"：{allowed}" in found.remedy("zh")
 
 
 def test_a_verdict_of_nhi_knows_no_list_and_reads_well_without_it() -> None:
