@@ -58,10 +58,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0; ``verify``: 1 where the trail is not as it was written."""
-    folder = load_settings(arguments.config, os.environ).data_dir
-    with reading(folder) as connection:
+    settings = load_settings(arguments.config, os.environ)
+    with reading(settings.store) as connection:
         if arguments.verb == "verify":
-            found = verify_trail(connection, read_anchors(arguments.anchors or folder))
+            found = verify_trail(connection, read_anchors(arguments.anchors or settings.data_dir))
             _tell(found, arguments.json, arguments.language)
             return 1 if found.faults else 0
         if arguments.verb == "list":

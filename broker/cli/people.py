@@ -54,9 +54,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when it is done."""
-    folder = load_settings(arguments.config, os.environ).data_dir
+    store = load_settings(arguments.config, os.environ).store
     if arguments.verb == "list":
-        with reading(folder) as connection:
+        with reading(store) as connection:
             found = accounts(connection)
         for account in found:
             sys.stdout.write(
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         told["institutions"] = arguments.institution or []
     if arguments.verb == "change":
         told |= {"role": arguments.role, "institutions": arguments.institution}
-    answer = ask_about_people(folder, f"people-{arguments.verb}", told)
+    answer = ask_about_people(store, f"people-{arguments.verb}", told)
     if arguments.json:
         sys.stdout.write(json.dumps(answer) + "\n")
     else:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,16 +14,17 @@ from sqlalchemy import Connection
 from broker.cli.control_client import ask_service
 from broker.people_desk import PEOPLE_ORDERS
 from broker.store.engine import open_reader, open_writer
+from broker.store.location import StoreLocation
 from broker.web.control import find_control
 
 
-def ask_about_people(folder: Path, order: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def ask_about_people(store: StoreLocation, order: str, told: Mapping[str, Any]) -> dict[str, Any]:
     """What came of an order of :data:`broker.people_desk.PEOPLE_ORDERS`. Where no service runs the
     store is made if it is not there: people can be added before the first start."""
-    control = find_control(folder)
+    control = find_control(store.folder)
     if control is not None:
         return ask_service(control, order, json.dumps(dict(told)).encode())
-    engine = open_writer(folder)
+    engine = open_writer(store)
     try:
         with engine.begin() as connection:
             return PEOPLE_ORDERS[order](connection, told, datetime.now(UTC))
@@ -33,9 +33,9 @@ def ask_about_people(folder: Path, order: str, told: Mapping[str, Any]) -> dict[
 
 
 @contextmanager
-def reading(folder: Path) -> Iterator[Connection]:
+def reading(store: StoreLocation) -> Iterator[Connection]:
     """Raises ``StoreMissing``."""
-    reader = open_reader(folder)
+    reader = open_reader(store)
     try:
         with reader.connect() as connection:
             yield connection

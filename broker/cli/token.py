@@ -66,9 +66,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when it is done."""
-    folder = load_settings(arguments.config, os.environ).data_dir
+    store = load_settings(arguments.config, os.environ).store
     if arguments.verb == "list":
-        with reading(folder) as connection:
+        with reading(store) as connection:
             found = tokens(connection)
         for token in found:
             sys.stdout.write(
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
         told["days"] = arguments.days
         if arguments.certificate is not None:
             told["certificate"] = base64.b64encode(_certificate(arguments.certificate)).decode()
-    answer = ask_about_people(folder, f"token-{arguments.verb}", told)
+    answer = ask_about_people(store, f"token-{arguments.verb}", told)
     if arguments.json:
         sys.stdout.write(json.dumps(answer) + "\n")
     else:
