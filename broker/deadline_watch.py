@@ -25,6 +25,7 @@ from broker.store.alarms import (
     settle_alarms,
     unconfirmed,
 )
+from broker.store.critical import unconfirmed_by_clinic
 from broker.store.engine import open_snapshot
 from broker.store.leases import LeaseLost
 from broker.store.writer import Writer
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
 # More than any two paces together.
 _SLOWEST = timedelta(days=2)
+CRITICAL_WITHIN = timedelta(minutes=30)
+"""A critical result is to be confirmed within this time."""
 _WAITING_FOR_A_PERSON = (RecordState.HELD.value, RecordState.REJECTED.value)
 
 
@@ -111,6 +114,11 @@ class DeadlineWatch:
                 key = AlarmKey(kind, group.uploader_code or group.clinic_code, reason)
                 known = found.get(key, Threat(0, group.due_at))
                 found[key] = Threat(known.records + group.records, min(known.due_at, group.due_at))
+            for row in unconfirmed_by_clinic(connection):
+                key = AlarmKey(AlarmKind.CRITICAL, row.clinic_code or row.lab_code, "unconfirmed")
+                due_at = row.found_at + CRITICAL_WITHIN
+                known = found.get(key, Threat(0, due_at))
+                found[key] = Threat(known.records + row.records, min(known.due_at, due_at))
         return found
 
     def _kind(self, group: Unconfirmed, pace: Pace, now: datetime) -> AlarmKind | None:

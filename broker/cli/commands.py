@@ -72,6 +72,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("plan", "say what goes when and what would be late", "預定何時送出、何者將逾期"),
     Command("unuploaded", "compare NHI's list of cases not uploaded", "比對健保署未上傳案件明細"),
     Command("rates", "say what is uploaded, in time and at all", "上傳率、得分與預估"),
+    Command("visits", "bring a clinic's visits by hand", "匯入診所就醫資料"),
     Command("worklist", "say what waits for a person, by cause", "依原因列出待處理事項"),
     Command("match", "see which visits a held result could belong to, choose one", "指定就醫紀錄"),
     Command("dismiss", "end what no correction of a field could mend", "將無法更正的項目結案"),
@@ -84,6 +85,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("people", "say who may come in at the console", "管理可登入的人員"),
     Command("audit", "say who saw and did what, verify the trail", "稽核紀錄：查詢、驗證、匯出"),
     Command("token", "let machines in at the API", "管理 API 權杖"),
+    Command("backup", "copy the store, verify and restore copies", "備份、驗證與還原資料庫"),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
     Command("version", "say which version this is", "顯示版本"),
 )

@@ -98,6 +98,7 @@ def overview(data_dir: Path) -> dict[str, Any]:
 
 CARD_WORDS = {
     AlarmKind.CARD_AWAY.value: ("Card away", "卡片不在"),
+    AlarmKind.CRITICAL.value: ("Critical results not confirmed", "危急值未確認"),
     AlarmKind.CERTIFICATE_ENDS.value: ("Certificate ends", "憑證將到期"),
 }
 

@@ -50,11 +50,13 @@ class AlarmKind(StrEnum):
     MISSED = "missed"
     CARD_AWAY = "card-away"
     """A card that should be there cannot sign; ``records`` wait for it."""
+    CRITICAL = "critical"
+    """Critical results that nobody has confirmed; ``due_at`` is when the oldest should be."""
     CERTIFICATE_ENDS = "certificate-ends"
     """``due_at`` is the end of the card's certificate."""
 
 
-DEADLINE_ALARMS = (AlarmKind.AT_RISK, AlarmKind.MISSED)
+DEADLINE_ALARMS = (AlarmKind.AT_RISK, AlarmKind.MISSED, AlarmKind.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,12 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy import Engine
 
+from broker.operation.metrics import operation_metrics
 from broker.store.alarms import open_alarms
 from broker.store.overview import (
     held_counts,
@@ -27,7 +29,10 @@ Readiness = Callable[[], Mapping[str, bool]]
 
 
 def health_routes(
-    reader: Engine, readiness: Readiness, clock: Callable[[], datetime]
+    reader: Engine,
+    readiness: Readiness,
+    clock: Callable[[], datetime],
+    folder: Path | None = None,
 ) -> list[web.RouteDef]:
     """The three routes. ``readiness`` tells for each part of the service whether it works."""
 
@@ -42,13 +47,13 @@ def health_routes(
         )
 
     async def metrics(_: web.Request) -> web.Response:
-        text = await asyncio.to_thread(render_metrics, reader, clock())
+        text = await asyncio.to_thread(render_metrics, reader, clock(), folder)
         return web.Response(text=text, content_type="text/plain")
 
     return [web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", metrics)]
 
 
-def render_metrics(reader: Engine, now: datetime) -> str:
+def render_metrics(reader: Engine, now: datetime, folder: Path | None = None) -> str:
     """The metrics in Prometheus' text form."""
     with reader.connect() as connection:
         counts = (
@@ -60,6 +65,7 @@ def render_metrics(reader: Engine, now: datetime) -> str:
         due = next_due_at(connection)
         oldest = oldest_open_receipt_at(connection)
         alarms = open_alarms(connection)
+        more = operation_metrics(connection, folder, now)
     lines: list[str] = []
     for name, label, values in counts:
         lines.append(f"# TYPE {name} gauge")
@@ -75,4 +81,4 @@ def render_metrics(reader: Engine, now: datetime) -> str:
         labels = f'kind="{alarm.kind}",institution="{alarm.institution_code}"'
         labels += f',reason="{alarm.reason}"'
         lines.append(f"labbroker_alarm_records{{{labels}}} {alarm.records}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *more]) + "\n"

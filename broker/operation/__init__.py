@@ -1,0 +1,1 @@
+"""Keeping a service at work: what is measured, copied, told and thrown away."""
