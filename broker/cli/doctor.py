@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from adapters.card.software_key import SoftwareKey
 from broker.bootstrap.lists import load_lists
+from broker.cli.access_checks import check_access
 from broker.cli.card_checks import check_cards
 from broker.cli.channel_checks import check_channels
 from broker.cli.machine_checks import (
@@ -95,6 +96,7 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     for name, door in (("mllp", settings.mllp), ("http", settings.http)):
         if door.enabled and door.port:
             yield check_port(f"{name} port", door.host, door.port)
+    yield from check_access(settings)
     yield from check_folders(settings)
     yield from check_agreements(settings)
     yield from check_institutions(settings, environ, SoftwareKey.load)
