@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import check_upload, console_pages, door, fhir_bundles, files, matching, sealing
+from bench.clock import RECORDS as OPEN_RECORDS
+from bench.clock import run as run_clock
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "fhir", "match", "seal", "upload", "files", "console")
+PARTS = ("door", "full-store", "convert", "fhir", "match", "clock", "seal", "upload", "files", "console")
 
 
 def main() -> int:
@@ -51,6 +53,7 @@ def main() -> int:
             "seal": lambda: sealing.compare(sealing.RECORDS // (10 if quick else 1)),
             "upload": lambda: check_upload.run(seconds),
             "files": files.run,
+            "clock": lambda: run_clock(folder / "clock", OPEN_RECORDS // (20 if quick else 1)),
             "console": lambda: console_pages.run(folder / "console", receipts),
         }
         for name in PARTS:

@@ -17,6 +17,7 @@ def render(findings: dict[str, Any]) -> str:
         "seal": _seal,
         "upload": _upload,
         "files": _files,
+        "clock": _clock,
         "console": _console,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
@@ -47,6 +48,15 @@ def _door(found: dict[str, Any]) -> list[str]:
     )
     lines += [f"{name}: not measured, {why}" for name, why in found["missing"].items()]
     return lines
+
+
+def _clock(found: dict[str, Any]) -> list[str]:
+    return [
+        f"The clock over {found['records']:,} open records of {found['institutions']} institutions",
+        f"what is due next {found['next_due_ms']:.1f} ms (goal < {found['next_due_goal_ms']:g}), "
+        f"the records of one package {found['package_ms']:.1f} ms",
+        f"the whole plan {found['plan_s']:.1f} s (goal < {found['plan_goal_s']:g})",
+    ]
 
 
 def _full_store(found: dict[str, Any]) -> list[str]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Connection, func, insert, select, type_coerce, update
+from sqlalchemy import BigInteger, Connection, func, insert, select, text, type_coerce, update
 
-from broker.store.dialect import database_now, insert_new
+from broker.store.dialect import database_now, insert_new, is_shared
 from broker.store.fault_index import create_fault_index
 from broker.store.node_tables import migration, node
 from broker.store.schema import meta, metadata
@@ -46,7 +46,16 @@ class SchemaUnknown(LabbrokerError):
 
 def _create_tables(connection: Connection) -> None:
     metadata.create_all(connection)
+    listed = "SELECT indexname FROM pg_indexes" if is_shared(connection) else _SQLITE_INDEXES
+    known = set(connection.execute(text(listed)).scalars())
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if index.name not in known:
+                index.create(connection)
     create_fault_index(connection)
+
+
+_SQLITE_INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 
 
 MIGRATIONS: Sequence[Migration] = (Migration(1, "tables", _create_tables),)

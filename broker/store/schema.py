@@ -187,7 +187,19 @@ record = Table(
     Index("record_package", "package_id"),
     Index("record_correction", "correction_key", "state"),
 )
-Index("record_ready", record.c.due_at, sqlite_where=record.c.state == "ready")
+# What leaves next, institution by institution, without reading what waits behind it.
+Index(
+    "record_ready_due",
+    record.c.uploader_code,
+    record.c.due_at,
+    sqlite_where=text("state = 'ready'"),
+)
+Index(
+    "record_ready_since",
+    record.c.uploader_code,
+    record.c.ready_at,
+    sqlite_where=text("state = 'ready'"),
+)
 Index(
     "record_held",
     record.c.clinic_code,
