@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from broker.store.access_tables import audit_event
+from broker.store.delivery_tables import outgoing
 from broker.store.reach import record_in_reach
 from broker.store.rows import AnyRow
 from broker.store.schema import attempt, package, package_record, receipt, record, visit
@@ -36,6 +37,7 @@ class RecordWay:
     beside: Sequence[AnyRow]
     packages: Sequence[AnyRow]
     attempts: Sequence[AnyRow]
+    deliveries: Sequence[AnyRow]
     events: Sequence[AnyRow]
 
 
@@ -118,8 +120,36 @@ def record_way(
         beside,
         packages,
         attempts,
+        _deliveries(connection, institutions, row),
         events_of(connection, "record", str(row.id)),
     )
+
+
+def _deliveries(
+    connection: Connection, institutions: frozenset[str] | None, row: AnyRow
+) -> Sequence[AnyRow]:
+    """What of the record's own report went to clinics."""
+    number, _, _ = row.slot.partition("/")
+    if not number.isdigit():
+        return ()
+    wanted = select(
+        outgoing.c.id,
+        outgoing.c.destination,
+        outgoing.c.kind,
+        outgoing.c.clinic_code,
+        outgoing.c.state,
+        outgoing.c.attempts,
+        outgoing.c.queued_at,
+        outgoing.c.ended_at,
+        outgoing.c.answer,
+        outgoing.c.error_code,
+    ).where(outgoing.c.receipt_id == row.receipt_id, outgoing.c.number == int(number))
+    if institutions is not None:
+        codes = sorted(institutions)
+        wanted = wanted.where(
+            or_(outgoing.c.clinic_code.in_(codes), outgoing.c.lab_code.in_(codes))
+        )
+    return connection.execute(wanted.order_by(outgoing.c.id).limit(_MOST)).all()
 
 
 def events_of(connection: Connection, kind: str, subject: str) -> Sequence[AnyRow]:

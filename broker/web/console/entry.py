@@ -22,7 +22,6 @@ from broker.web.console.rendering import language_of, not_there, render
 from broker.web.console.wording import say
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code, report_items
-from mapping.errors import Language
 from mapping.moment import TAIPEI
 from mapping.visit import Visit
 
@@ -229,21 +228,24 @@ async def _form(
         "collected_at": given.get("collected_at", ""),
         "reported_at": given.get("reported_at", now),
         "received_at": given.get("received_at", now),
-        "rows": rows or entry_rows(code, known, language_of(person)),
+        "rows": rows or entry_rows(code, known),
     }
     return render(request, "entry.html", "entry", notice=notice, **values)
 
 
-def entry_rows(code: str, known: Remembered | None, language: Language) -> list[EntryRow]:
+def entry_rows(code: str, known: Remembered | None) -> list[EntryRow]:
     """The official rows of the order, else those of the last record, else an empty one; each with
     what was said last."""
-    last = {row["r2"].value: row for row in known.record.rows if "r2" in row} if known else {}
-    official = [item.name for item in report_items(code)]
-    names = official or list(last) or [""]
-    units = {item.name: item.units[0] for item in report_items(code) if len(item.units) == 1}
+    rows = known.record.rows if known else ()
+    by_name = {row["r2"].value: row for row in rows if "r2" in row}
+    by_number = {row["r1"].value: row for row in rows if "r1" in row}
+    official = {item.name: item for item in report_items(code)}
+    names = list(official) or list(by_name) or [""]
     found = []
     for name in names[:_MOST_ROWS]:
-        row = last.get(name)
+        item = official.get(name)
+        row = by_name.get(name) or (by_number.get(str(item.number)) if item else None)
+        unit = item.units[0] if item and len(item.units) == 1 else ""
 
         def said(tag: str, row: Any = row) -> str:
             return row[tag].value if row is not None and tag in row else ""
@@ -253,7 +255,7 @@ def entry_rows(code: str, known: Remembered | None, language: Language) -> list[
         found.append(
             EntryRow(
                 item=name,
-                unit=said("r5") or units.get(name, ""),
+                unit=said("r5") or unit,
                 method=said("r3"),
                 reference=reference,
                 remembered=row is not None,

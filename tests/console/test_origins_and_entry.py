@@ -1,0 +1,107 @@
+"""Where settings came from, and what a result entered by hand becomes."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from broker.config.origins import setting_origins
+from broker.store.open_orders import Remembered
+from broker.web.console.entry import EntryRow, EntryWrong, entry_csv, entry_rows
+from mapping.record import Field, UploadRecord
+from mapping.visit import Visit
+
+NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)
+VISIT = Visit(
+    institution_code="3599900001",
+    national_id="A199000017",
+    birth_on=date(1970, 5, 6),
+    card_at=NOW,
+    visit_type="01",
+    visit_serial="0001",
+    visit_on=date(2026, 3, 1),
+)
+FORM = {"specimen": "Serum", "collected_at": "2026-03-01T09:05", "reported_at": "2026-03-02T10:00"}
+
+
+def test_each_value_says_whether_environment_file_or_default_gave_it(tmp_path: Path) -> None:
+    file = tmp_path / "labbroker.toml"
+    file.write_text(
+        'language = "en"\n\n[http]\nport = 8443\n\n[[source]]\nid = "lab"\n'
+        f'token_sha256 = ["{"a" * 64}"]\n',
+        "utf-8",
+    )
+    found = {each.path: each for each in setting_origins(file, {"LABBROKER_MLLP__PORT": "2600"})}
+    assert (found["language"].place, found["language"].where) == ("file", "1")
+    assert (found["http.port"].value, found["http.port"].place) == ("8443", "file")
+    assert found["http.port"].where == "4"
+    assert (found["mllp.port"].value, found["mllp.port"].place) == ("2600", "environment")
+    assert found["mllp.port"].where == "LABBROKER_MLLP__PORT"
+    assert found["mllp.host"].place == "default"
+    assert found["source[1].id"].value == "lab"
+    assert found["source[1].token_sha256"].value == "•••"
+
+
+def test_a_file_that_is_gone_leaves_the_defaults(tmp_path: Path) -> None:
+    found = setting_origins(tmp_path / "none.toml", {})
+    assert found
+    assert {each.place for each in found} == {"default"}
+
+
+def test_an_entry_becomes_a_file_with_the_visits_own_data() -> None:
+    rows = [
+        EntryRow("Glucose", "mg/dL", "無", "70-99", "5.50", "N"),
+        EntryRow("Insulin", "uU/mL"),
+    ]
+    raw = entry_csv(VISIT, "09005C", FORM, rows, NOW)
+    (line,) = csv.DictReader(io.StringIO(raw.decode()))
+    assert line["national_id"] == VISIT.national_id
+    assert line["birth_on"] == "1970-05-06"
+    assert (line["order_code"], line["value"], line["unit"]) == ("09005C", "5.50", "mg/dL")
+    assert (line["collected_at"], line["reported_at"]) == ("2026-03-01 09:05", "2026-03-02 10:00")
+    assert line["received_at"] == "2026-03-02 12:00"
+
+
+@pytest.mark.parametrize(
+    ("form", "rows", "name"),
+    [
+        (FORM, [EntryRow("Glucose")], "value_needed"),
+        (FORM, [EntryRow("", value="5")], "item_needed"),
+        ({**FORM, "collected_at": ""}, [EntryRow("Glucose", value="5")], "time_needed"),
+        ({**FORM, "reported_at": "soon"}, [EntryRow("Glucose", value="5")], "time_needed"),
+    ],
+    ids=["value", "item", "no-time", "odd-time"],
+)
+def test_what_is_missing_of_an_entry_is_named(
+    form: dict[str, str], rows: list[EntryRow], name: str
+) -> None:
+    with pytest.raises(EntryWrong) as wrong:
+        entry_csv(VISIT, "09005C", form, rows, NOW)
+    assert wrong.value.name == name
+
+
+def test_the_form_remembers_unit_method_and_range_but_never_a_value() -> None:
+    said = {
+        "r1": Field("1", "report-items"),
+        "r2": Field("Glucose", "OBX[1]-3"),
+        "r3": Field("酵素法", "OBX[1]-17"),
+        "r4": Field("92", "OBX[1]-5"),
+        "r5": Field("mg/dL", "OBX[1]-6"),
+        "r6-1": Field("70", "OBX[1]-7"),
+        "r6-2": Field("99", "OBX[1]-7"),
+    }
+    (row,) = entry_rows("09005C", Remembered(UploadRecord({}, (said,)), "lab"))
+    assert row == EntryRow(
+        "飯前血糖 Glucose AC", "mg/dL", "酵素法", "70-99", "", "", remembered=True
+    )
+
+
+def test_panels_offer_their_official_rows() -> None:
+    rows = entry_rows("08011C", None)
+    assert len(rows) == 8
+    assert not any(row.remembered for row in rows)
+    assert entry_rows("00000C", None) == [EntryRow("")]
