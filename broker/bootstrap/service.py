@@ -40,6 +40,7 @@ from broker.bootstrap.people_orders import (
 )
 from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
+from broker.bootstrap.visit_orders import visit_orders
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings, TlsSettings
 from broker.deadline_watch import DeadlineWatch
@@ -379,7 +380,9 @@ class Broker:
             ),
         )
         application.add_routes(access_routes())
-        application.add_routes(health_routes(self.reader, self._readiness, self.clock, settings.data_dir))
+        application.add_routes(
+            health_routes(self.reader, self._readiness, self.clock, settings.data_dir)
+        )
         application.add_routes(self._cards.routes())
         orders = self._orders()
         install_console(
@@ -435,6 +438,7 @@ class Broker:
             **list_orders(self._store.knowing_writer, self.clock),
             **people_orders(self._writer, self.clock),
             **self._hand_uploads().orders(),
+            **visit_orders(self.intake, self.reader, self.pipeline.visit_import),
             **self._cards.orders(),
         }
 
