@@ -104,17 +104,21 @@ async def _run(settings: Settings, secret: str, language: Language) -> None:
         with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run itself
             loop.add_signal_handler(number, stopped.set)
     tasks = [asyncio.create_task(each) for each in (agent.watch(), *links, _tell(agent, language))]
+    ends = [asyncio.create_task(stopped.wait()), *tasks]
     if sys.stdin.isatty():
         tasks.append(asyncio.create_task(PinPrompt(agent, language).run()))
     else:
         _say(_NO_TERMINAL[language == "zh"])
     try:
-        await stopped.wait()
+        # A part that ends by itself has failed: better no agent than half of one.
+        ended, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
+        for task in (*ends, *tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*ends, *tasks, return_exceptions=True)
         await agent.close()
+    for task in ended:
+        task.result()
 
 
 async def _tell(agent: CardAgent, language: Language) -> None:

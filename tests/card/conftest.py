@@ -42,7 +42,7 @@ def card(made_token: CountingToken) -> Iterator[CountingToken]:
     made_token.clear()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """PC/SC's library asks once in a process where its daemon listens."""
     folder = tmp_path_factory.mktemp("pcsc")

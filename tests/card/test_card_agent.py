@@ -13,6 +13,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -103,6 +105,25 @@ async def test_an_agent_without_the_secret_is_not_let_in() -> None:
             good = {"Authorization": f"Bearer {SECRET}"}
             async with session.get(stage.url + PATH, headers=good) as answer:
                 assert answer.status == 426
+
+
+async def test_over_a_line_that_others_could_read_no_agent_is_let_in() -> None:
+    class Transport(asyncio.Transport):
+        def __init__(self, address: str) -> None:
+            super().__init__({"peername": (address, 40_000)})
+
+    async with desk_stage() as stage:
+        (route,) = stage.door.routes()
+        for address, status in (("192.0.2.7", 403), ("127.0.0.1", 426), ("::1", 426)):
+            request = make_mocked_request(
+                "GET",
+                PATH,
+                headers={"Authorization": f"Bearer {SECRET}"},
+                transport=Transport(address),
+            )
+            answer = await route.handler(request)
+            assert isinstance(answer, web.Response)
+            assert answer.status == status
 
 
 async def test_an_agent_holds_only_cards_of_its_own_institutions() -> None:

@@ -201,6 +201,7 @@ def test_settings_of_cards_that_cannot_hold_together_are_refused(
     assert told in refused.value.sentence()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pkcs11", "pcsc"])
 def test_the_main_job_runs_with_a_card(kind: str, tmp_path: Path, require: Require) -> None:
     result = labbroker("demo", "--json", "--card", kind, "--data", str(tmp_path))
