@@ -41,6 +41,7 @@ class Access:
 
 
 ACCESS = web.AppKey("access", Access)
+_PROXYS = ("X-Forwarded-For", "X-Real-IP", "Forwarded", "Via")
 
 
 def is_encrypted(request: web.Request) -> bool:
@@ -58,9 +59,12 @@ def address_of(request: web.Request) -> str:
 
 
 def is_at_this_machine(request: web.Request) -> bool:
-    """Whether the browser runs on the broker's own machine."""
+    """Whether the browser runs on the broker's own machine. What came through a proxy that the
+    settings do not name did not, whatever machine the proxy is on."""
+    named = access_of(request).settings.behind_tls
+    proxied = not named and any(header in request.headers for header in _PROXYS)
     address = address_of(request)
-    return _is_address(address) and ip_address(address).is_loopback
+    return not proxied and _is_address(address) and ip_address(address).is_loopback
 
 
 def access_of(request: web.Request) -> Access:

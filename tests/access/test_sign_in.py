@@ -60,7 +60,7 @@ class Browser:
     async def _ask(self, method: str, path: str, data: Any = None) -> Browser:
         headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
         if self.address:
-            headers["X-Forwarded-For"] = self.address
+            headers["x-forwarded-for"] = self.address
         async with self.stage.client.request(
             method, path, data=data, headers=headers, allow_redirects=False
         ) as answer:
@@ -299,6 +299,13 @@ async def test_over_an_open_network_nobody_signs_in(
     assert "<input" not in browser.text
     assert (await browser.post("/sign-in", login=LOGIN, password=code)).status == 403
     assert stage.audit() == ["test add lab-1"]
+
+
+async def test_a_proxy_on_this_machine_that_nobody_named_makes_nobody_local(stage: Stage) -> None:
+    code = stage.add()
+    browser = Browser(stage, "203.0.113.9")
+    assert (await browser.get("/sign-in")).status == 403
+    assert (await browser.post("/sign-in", login=LOGIN, password=code)).status == 403
 
 
 async def test_who_is_disabled_or_reset_is_out_at_once(stage: Stage) -> None:
