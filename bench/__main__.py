@@ -12,12 +12,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, console_pages, door, fhir_bundles, files, matching, sealing
+from bench import check_upload, console_pages, door, fhir_bundles, files, matching, rates, sealing
 from bench.clock import RECORDS as OPEN_RECORDS
 from bench.clock import run as run_clock
 from bench.table import render
 
-PARTS = ("door", "full-store", "convert", "fhir", "match", "clock", "seal", "upload", "files", "console")
+PARTS = (
+    "door",
+    "full-store",
+    "convert",
+    "fhir",
+    "match",
+    "clock",
+    "seal",
+    "upload",
+    "files",
+    "console",
+    "rates",
+)
 
 
 def main() -> int:
@@ -55,6 +67,7 @@ def main() -> int:
             "files": files.run,
             "clock": lambda: run_clock(folder / "clock", OPEN_RECORDS // (20 if quick else 1)),
             "console": lambda: console_pages.run(folder / "console", receipts),
+            "rates": lambda: rates.run(folder / "rates", rates.ORDERS // (20 if quick else 1)),
         }
         for name in PARTS:
             if name not in asked.only.split(","):

@@ -19,6 +19,7 @@ def render(findings: dict[str, Any]) -> str:
         "files": _files,
         "clock": _clock,
         "console": _console,
+        "rates": _rates,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
 
@@ -181,6 +182,15 @@ def _files(found: dict[str, Any]) -> list[str]:
         f"  XLSX of {found['xlsx_rows']:,} rows to reports: {found['xlsx_seconds']}",
         f"  list of {found['list_rows']:,} cases not uploaded: read and stored {stored}, "
         f"compared {compared} (goal <= 5 together)",
+    ]
+
+
+def _rates(found: dict[str, Any]) -> list[str]:
+    return [
+        "Rates of all institutions and groups, with outlook and the orders to the next tier",
+        f"  {found['institutions']:,} institutions, {found['groups']} groups, "
+        f"{found['orders']:,} orders: {found['seconds']} s, {found['cpu_seconds']} s of processor "
+        f"time (goal <= {found['goal']})",
     ]
 
 

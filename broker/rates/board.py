@@ -6,7 +6,7 @@ A coach of groups and an operator look at it; it is made in one pass over the or
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -19,6 +19,7 @@ from broker.store.rate_orders import quantity_of
 from broker.store.rate_tallies import InstitutionTally, institution_tallies
 from mapping.moment import TAIPEI
 from mapping.rates.counted_order import RateName
+from mapping.rates.forecast import DayTally
 from mapping.rates.groups import Groups
 from mapping.rates.rate import Rate, knows_until
 from mapping.rates.regions import division_of
@@ -81,18 +82,26 @@ def board_of(
     members = groups or Groups()
 
     def row(key: str, part: list[InstitutionTally]) -> BoardRow:
-        return _row(key, part, month, data_on, table, closed)
+        days = part[0].days if len(part) == 1 else sum_days(each.days for each in part)
+        return _row(key, part, days, month, data_on, table, closed)
 
     by_group = _parted(tallies, lambda each: members.group_of(each.institution_code, month.last))
+    # Clinics of no division stand under "" for the sum of all.
     by_division = _parted(tallies, lambda each: division_of(each.institution_code))
+    of_divisions = {key: sum_days(each.days for each in part) for key, part in by_division.items()}
+    all_days = sum_days(of_divisions.values())
     return Board(
         month,
         data_on,
         table,
         tuple(row(each.institution_code, [each]) for each in tallies),
-        tuple(row(key, part) for key, part in sorted(by_group.items())),
-        tuple(row(key, part) for key, part in sorted(by_division.items())),
-        row("", tallies),
+        tuple(row(key, part) for key, part in sorted(by_group.items()) if key),
+        tuple(
+            _row(key, part, of_divisions[key], month, data_on, table, closed)
+            for key, part in sorted(by_division.items())
+            if key
+        ),
+        _row("", tallies, all_days, month, data_on, table, closed),
     )
 
 
@@ -101,14 +110,14 @@ def _parted(
 ) -> dict[str, list[InstitutionTally]]:
     parts: dict[str, list[InstitutionTally]] = defaultdict(list)
     for tally in tallies:
-        if found := key(tally):
-            parts[found].append(tally)
+        parts[key(tally)].append(tally)
     return parts
 
 
 def _row(
     key: str,
     part: list[InstitutionTally],
+    days: Mapping[date, DayTally],
     month: Month,
     data_on: date,
     table: TierTable | None,
@@ -131,7 +140,6 @@ def _row(
     )
     score = table.score(uploaded, due) if table else None
     tier = table.next_tier(uploaded, due) if table else None
-    days = part[0].days if len(part) == 1 else sum_days(each.days for each in part)
     return BoardRow(
         key,
         len(part),
@@ -154,7 +162,8 @@ def _fewest(part: Iterable[InstitutionTally], needed: Decimal) -> int | None:
     left = int((needed * 1000).to_integral_value(ROUND_CEILING))
     sizes: Counter[int] = Counter()
     for each in part:
-        sizes.update(each.open)
+        for size, count in each.open.items():
+            sizes[size] += count
     chosen = 0
     for size in sorted(sizes, reverse=True):
         if left <= 0:

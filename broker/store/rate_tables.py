@@ -39,6 +39,9 @@ Index(
     record.c.due_at,
     record.c.checked_at,
     record.c.uploader_code,
+    # Said by the condition too, and asked of the row again unless the index has them.
+    record.c.state,
+    record.c.was_accepted,
     sqlite_where=_LIVING,
     postgresql_where=_LIVING,
 )

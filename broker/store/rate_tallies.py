@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, and_, or_, select, text, type_coerce
@@ -42,7 +39,7 @@ class InstitutionTally:
     card_due: int = 0
     card_uploaded: int = 0
     card_own: int = 0
-    open: Counter[int] = field(default_factory=Counter)
+    open: dict[int, int] = field(default_factory=dict)
     days: dict[date, DayTally] = field(default_factory=dict)
 
 
@@ -56,56 +53,87 @@ def institution_tallies(
     """The tallies of each institution with an order from ``since`` to the later of the month's
     last day and ``data_on``, in the order of their codes. ``month`` is what is counted; the rest
     is for the forecast."""
-    first, last = (day.toordinal() for day in month)
-    card_last = (data_on - CARD_DATA_LAG).toordinal()
-    days: dict[Any, date] = {}
-    quantities: dict[int, Decimal] = {}
-    nothing = Decimal(0)
+    counting = _Counting(month, data_on)
     rows = _rows(connection, institutions, since, max(month[1], data_on))
-    for institution_code, orders in groupby(rows, itemgetter(0)):
-        tally = InstitutionTally(institution_code)
-        for key, due, opted_out, arrived, confirmed, on_time, learnt, own in _once(orders):
-            day = days.get(key)
-            if day is None:
-                day = days[key] = key if isinstance(key, date) else date.fromisoformat(key)
-            ordinal = day.toordinal()
-            in_month = first <= ordinal <= last
-            if not due:
-                if in_month:
-                    tally.opted_out += opted_out
-                    if ordinal <= card_last:
-                        tally.card_due += opted_out
-                continue
-            if in_month:
-                tally.due += due
-                if ordinal <= card_last:
-                    tally.card_due += due
-                if confirmed is None:
-                    tally.open[due] += 1
-                else:
-                    tally.uploaded += due
-                    if on_time:
-                        tally.on_time += due
-                    if own:
-                        tally.own += due
-                    if ordinal <= card_last:
-                        tally.card_uploaded += due
-                        if own:
-                            tally.card_own += due
-            quantity = quantities.get(due)
-            if quantity is None:
-                quantity = quantities[due] = Decimal(due) / THOUSAND
-            of_day = tally.days.get(day)
-            if of_day is None:
-                of_day = tally.days[day] = DayTally()
-            of_day.due += quantity
-            age = max((arrived + _TAIPEI) // _DAY + _EPOCH - ordinal, 0)
-            of_day.arrived[age] = of_day.arrived.get(age, nothing) + quantity
-            if confirmed is not None:
-                age = max((learnt + _TAIPEI) // _DAY + _EPOCH - ordinal, 0)
-                came = of_day.on_time if on_time else of_day.late
-                came[age] = came.get(age, nothing) + quantity
+    tally = InstitutionTally("")
+    waiting: _Row = ()
+    best: _Rank = _UNRANKED
+    for row in rows:
+        if waiting and row[2] == waiting[2] and row[3] == waiting[3]:
+            # A further result of the same order.
+            if (rank := _rank(row)) < best:
+                waiting, best = row, rank
+            continue
+        if waiting:
+            counting.add(tally, waiting)
+        if row[0] != tally.institution_code:
+            if waiting:
+                yield tally
+            tally = InstitutionTally(row[0])
+        waiting, best = row, _rank(row)
+    if waiting:
+        counting.add(tally, waiting)
         yield tally
+
+
+class _Counting:
+    """Adds orders to tallies."""
+
+    def __init__(self, month: tuple[date, date], data_on: date) -> None:
+        self._first, self._last = (day.toordinal() for day in month)
+        self._card_last = (data_on - CARD_DATA_LAG).toordinal()
+        self._days: dict[Any, date] = {}
+        self._quantities: dict[int, Decimal] = {}
+
+    def add(self, tally: InstitutionTally, row: _Row) -> None:
+        """Count one order with the result that tells."""
+        institution, key, _, _, due, opted_out, arrived = row[:7]
+        record_id, confirmed, due_at, checked, uploader = row[7:]
+        day = self._days.get(key)
+        if day is None:
+            day = self._days[key] = key if isinstance(key, date) else date.fromisoformat(key)
+        ordinal = day.toordinal()
+        in_month = self._first <= ordinal <= self._last
+        in_card_data = in_month and ordinal <= self._card_last
+        if not due:
+            if in_month:
+                tally.opted_out += opted_out
+                if in_card_data:
+                    tally.card_due += opted_out
+            return
+        on_time = record_id is not None and confirmed is not None and confirmed <= due_at
+        if in_month:
+            tally.due += due
+            if in_card_data:
+                tally.card_due += due
+            if record_id is None:
+                tally.open[due] = tally.open.get(due, 0) + 1
+            else:
+                own = uploader == institution
+                tally.uploaded += due
+                if on_time:
+                    tally.on_time += due
+                if own:
+                    tally.own += due
+                if in_card_data:
+                    tally.card_uploaded += due
+                    if own:
+                        tally.card_own += due
+        quantity = self._quantities.get(due)
+        if quantity is None:
+            quantity = self._quantities[due] = Decimal(due) / THOUSAND
+        of_day = tally.days.get(day)
+        if of_day is None:
+            of_day = tally.days[day] = DayTally()
+        of_day.due += quantity
+        midnight = (ordinal - _EPOCH) * _DAY - _TAIPEI
+        age = max((arrived - midnight) // _DAY, 0)
+        arrivals = of_day.arrived
+        arrivals[age] = arrivals[age] + quantity if age in arrivals else quantity
+        if record_id is not None:
+            age = max(((checked or confirmed or arrived) - midnight) // _DAY, 0)
+            came = of_day.on_time if on_time else of_day.late
+            came[age] = came[age] + quantity if age in came else quantity
 
 
 _Row = tuple[Any, ...]
@@ -157,32 +185,15 @@ def _rows(
         yield from part
 
 
-def _once(rows: Iterator[_Row]) -> Iterator[_Row]:
-    """Each order once, with the result that tells: the earliest that is on time, else the
-    earliest. Yields day, due, opted out, arrived at, confirmed at (None: not uploaded), whether on
-    time, when that was known, whether the institution itself uploaded."""
-    waiting: _Row | None = None
-    best: tuple[bool, int, int] = (True, _NEVER, _NEVER)
-    before: tuple[Any, ...] = ()
-    for row in rows:
-        _, day, visit_id, code, due, opted_out, arrived = row[:7]
-        record_id, confirmed, due_at, checked, uploader = row[7:]
-        made: _Row
-        if record_id is None:
-            made = (day, due, opted_out, arrived, None, False, 0, False)
-            rank = (True, _NEVER, _NEVER)
-        else:
-            late = confirmed is None or confirmed > due_at
-            at = _NEVER - 1 if confirmed is None else confirmed
-            learnt = checked or confirmed or arrived
-            made = (day, due, opted_out, arrived, at, not late, learnt, uploader == row[0])
-            rank = (late, at, record_id)
-        key = (visit_id, code)
-        if key != before:
-            if waiting is not None:
-                yield waiting
-            before, waiting, best = key, made, rank
-        elif rank < best:
-            waiting, best = made, rank
-    if waiting is not None:
-        yield waiting
+_Rank = tuple[bool, int, int]
+_UNRANKED: _Rank = (True, _NEVER, _NEVER)
+
+
+def _rank(row: _Row) -> _Rank:
+    """Of several results of an order the earliest that is on time tells, else the earliest."""
+    record_id, confirmed, due_at = row[7], row[8], row[9]
+    if record_id is None:
+        return _UNRANKED
+    if confirmed is None:
+        return (True, _NEVER - 1, record_id)
+    return (confirmed > due_at, confirmed, record_id)

@@ -8,7 +8,6 @@ for visits how much of a day's card data arrives at which age.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -107,6 +106,11 @@ def completion(days: Mapping[date, DayTally], today: date) -> Completion:
     return Completion(on_time, late, known)
 
 
+_End = tuple[tuple[Decimal, ...], Decimal]
+"""What a day is expected to end as, as the fields of a forecast, and what is due of it and not
+known yet."""
+
+
 class Forecaster:
     """Forecasts of one institution, or of several together: learns once, tells of any period.
 
@@ -122,6 +126,9 @@ class Forecaster:
             self._curve = completion(days, today)
             self._usual = _usual_due(days, self._curve, today)
             self._new = _of_new_orders(learnt, self._curve)
+            self._ends = {
+                day: self._end_of(day, tally) for day, tally in days.items() if day <= today
+            }
 
     def of(self, first: date, last: date, closed: frozenset[date] = frozenset()) -> Forecast | None:
         """The rates of the visits from ``first`` to ``last`` as they will be when all is settled.
@@ -133,9 +140,11 @@ class Forecaster:
             return None
         totals = [_NOTHING] * 6
         missing = _NOTHING
-        for day, tally in self._days.items():
-            if first <= day <= min(last, self._today):
-                missing += self._add_known(totals, tally, day)
+        for day, (known, lacking) in self._ends.items():
+            if first <= day <= last:
+                missing += lacking
+                for place in _PLACES:
+                    totals[place] += known[place]
         day = max(first, self._today - timedelta(days=_YOUNG))
         to_come = 0
         while day <= last:
@@ -155,32 +164,24 @@ class Forecaster:
         age = (self._today - day).days
         return age >= 0 and self._curve.known[min(age, HORIZON)] > _HALF
 
-    def _add_known(self, totals: list[Decimal], tally: DayTally, day: date) -> Decimal:
-        """Add what a day is and what will come of it; what is due of it and not known yet."""
+    def _end_of(self, day: date, tally: DayTally) -> _End:
         on_time = sum(tally.on_time.values(), _NOTHING)
-        late = sum(tally.late.values(), _NOTHING)
-        uploaded = on_time + late
-        totals[3] += tally.due
-        totals[4] += on_time
-        totals[5] += uploaded
-        age = (self._today - day).days
-        totals[0] += tally.due
-        totals[1] += on_time
-        totals[2] += uploaded
-        if age >= HORIZON:
-            return _NOTHING
-        still = tally.due - uploaded
-        if still:
-            more_on_time = still * self._curve.on_time[age]
-            totals[1] += more_on_time
-            totals[2] += more_on_time + still * self._curve.late[age]
-        known = self._curve.known[age]
-        if known == _ONE:
-            return _NOTHING
-        if known > _HALF:
-            return tally.due / known - tally.due
-        # Of a day of which little is there the usual day says more than what is there.
-        return max(self._usual[day.weekday()] - tally.due, _NOTHING)
+        uploaded = on_time + sum(tally.late.values(), _NOTHING)
+        due, age = tally.due, (self._today - day).days
+        in_time, in_all, lacking = on_time, uploaded, _NOTHING
+        if age < HORIZON:
+            still = due - uploaded
+            if still:
+                more = still * self._curve.on_time[age]
+                in_time += more
+                in_all += more + still * self._curve.late[age]
+            known = self._curve.known[age]
+            if known > _HALF:
+                lacking = due / known - due if known != _ONE else _NOTHING
+            else:
+                # Of a day of which little is there the usual day says more than what is there.
+                lacking = max(self._usual[day.weekday()] - due, _NOTHING)
+        return (due, in_time, in_all, due, on_time, uploaded), lacking
 
 
 def forecast(
@@ -196,6 +197,7 @@ def forecast(
 
 _HALF = Decimal("0.5")
 _YOUNG = 14
+_PLACES = range(6)
 _Share = tuple[Decimal, Decimal]
 
 
@@ -215,18 +217,16 @@ def _of_new_orders(learnt: Iterable[DayTally], curve: Completion) -> _Share:
 
 def _usual_due(days: Mapping[date, DayTally], curve: Completion, today: date) -> list[Decimal]:
     """What is due on a Monday, a Tuesday …, of days whose card data is there."""
-    sums: dict[int, Decimal] = defaultdict(lambda: _NOTHING)
-    counts: dict[int, int] = defaultdict(int)
+    sums, counts = [_NOTHING] * 7, [0] * 7
     begins = min(days, default=today)
-    for back in range(1, 7 * _WEEKS + 1):
-        day = today - timedelta(days=back)
-        if day < begins:
-            break
-        known = curve.known[min(back, HORIZON)]
+    for back in range(1, min(7 * _WEEKS, (today - begins).days) + 1):
+        known = curve.known[back]
         if known <= _HALF:
             continue
+        day = today - timedelta(days=back)
+        weekday = day.weekday()
+        counts[weekday] += 1
         tally = days.get(day)
-        counts[day.weekday()] += 1
         if tally is not None:
-            sums[day.weekday()] += tally.due / known
+            sums[weekday] += tally.due if known == _ONE else tally.due / known
     return [sums[each] / counts[each] if counts[each] else _NOTHING for each in range(7)]
