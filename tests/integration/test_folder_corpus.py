@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,11 +17,12 @@ from adapters.folder.formats.identify import identify
 from adapters.folder.formats.nhi_upload import read_nhi_xml, read_nhi_zip
 from adapters.folder.formats.table_files import read_dbf, read_fixed, read_xls, read_xlsx
 from adapters.ports.intake import Media
+from broker.bootstrap.readers import READERS as ALL_READERS
 from mapping.errors import LabbrokerError, Language
 from mapping.file_profile import FileProfile, TableFormat
-from mapping.parsed import ParsedPayload
+from mapping.parsed import Content, ParsedPayload
 from mapping.profile import CsvLayout, SourceProfile
-from tests.conftest import Require
+from tests.conftest import Require, Tell
 
 READERS: tuple[Callable[[bytes, SourceProfile], ParsedPayload], ...] = (
     read_csv,
@@ -88,6 +90,44 @@ def test_every_bad_file_is_read_or_refused_by(
                 for finding in parsed.findings:
                     assert finding.message("zh"), path
             assert time.process_time() - started < _LONGEST_SECONDS, path
+
+
+@pytest.mark.slow
+def test_every_file_of_the_corpus_that_is_dropped_is_read_or_refused_with_a_reason(
+    require: Require, tell: Tell
+) -> None:
+    """What the folder door and the pipeline behind it make of each, in a table."""
+    corpus = os.environ.get("LABBROKER_CORPUS", "")
+    files = sorted(path for path in Path(corpus).rglob("*") if path.is_file()) if corpus else []
+    require(files, "LABBROKER_CORPUS names no folder of test messages")
+    tally: Counter[tuple[str, str]] = Counter()
+    for path in files:
+        group = path.relative_to(corpus).parts[0]
+        tally[group, _outcome(path.read_bytes(), path.name)] += 1
+    lines = [f"{group:8}{count:6}  {what}" for (group, what), count in sorted(tally.items())]
+    tell("\n".join((*lines, f"{'all':8}{len(files):6}")))
+    assert sum(tally.values()) == len(files)
+
+
+def _outcome(raw: bytes, name: str) -> str:
+    if not raw:
+        return "refused: file-empty"
+    try:
+        media = identify(raw, name)
+    except LabbrokerError as error:
+        _check_texts(error)
+        return f"refused: {error.code}"
+    try:
+        parsed = ALL_READERS[media](raw, PROFILES[0])
+    except LabbrokerError as error:
+        _check_texts(error)
+        return f"{media.value}, failed: {error.code}"
+    assert parsed.content is not Content.NOTHING or parsed.findings or media in _WITHOUT_WORDS, name
+    return f"{media.value}, {parsed.content.value}"
+
+
+_WITHOUT_WORDS = frozenset({Media.FHIR_JSON, Media.FHIR_XML, Media.FHIR_NDJSON})
+"""A resource that is no result carries none: its type says so."""
 
 
 def _check_texts(said: LabbrokerError) -> None:
