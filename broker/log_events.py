@@ -103,9 +103,8 @@ EVENTS: Mapping[str, EventRule] = {
     "access.first_administrator": _event(
         "Nobody could sign in yet: the code for `admin` is in first-sign-in.txt."
     ),
-    "lease.lost": _event("Another node does this work now.", "reason error"),
-    "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "lease.lost": _event("Another node does this work now.", "reason"),
+    "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "list.unreadable": _event("A list of the settings was left out: it cannot be read."),
@@ -134,6 +133,9 @@ EVENTS: Mapping[str, EventRule] = {
     "delivery.refused": _event(
         "A clinic's system will not have a result, or it cannot be written: for a person.",
         "delivery_id destination reason",
+    ),
+    "notice.failed": _event(
+        "Nobody could be told of an alarm this way; it is tried again.", "destination"
     ),
     "delivery.fault": _event("A result could not be made ready for a clinic.", "delivery_id"),
     "deadline.alarm": _event(

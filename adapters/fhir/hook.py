@@ -9,8 +9,6 @@ minutes. ``Idempotency-Key`` stays the same for each try.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import ssl
 from collections.abc import Callable
 from datetime import datetime
@@ -19,16 +17,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from adapters.ports.emptying import NotTaken, Taken
 from adapters.ports.outbox import Outgoing
+from adapters.ports.signing import SIGNATURE, sign
 from mapping.errors import LabbrokerError
-
-SIGNATURE = "X-Labbroker-Signature"
-
-
-def sign(secret: bytes, at: datetime, body: bytes) -> str:
-    """The value of the signature's header."""
-    seconds = int(at.timestamp())
-    digest = hmac.new(secret, f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={seconds},v1={digest}"
 
 
 class HookDelivery:

@@ -33,6 +33,7 @@ from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
 from broker.bootstrap.lists import load_lists
 from broker.bootstrap.node import open_store
+from broker.bootstrap.notices import notice_senders
 from broker.bootstrap.people_orders import (
     forget_first_code,
     make_first_administrator,
@@ -48,6 +49,7 @@ from broker.delivery.agreement import Agreements
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.logs import log_event
+from broker.operation.notices import AlarmNotices
 from broker.packages import Sealer
 from broker.pipeline import Pipeline
 from broker.reading_room import ReadingRoom
@@ -128,6 +130,7 @@ class Broker:
         self._closing = AsyncExitStack()
         """What has been opened, to be closed in the opposite order."""
         self.exit_code = 0
+        self._notices_task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Recover, then work, then open the doors: nothing is taken before it can be kept.
@@ -299,6 +302,7 @@ class Broker:
         self._keep(self.scheduler.run())
         self._watch_task = self._keep(watch.run())
         self.deliveries.start(self._keep)
+        self._start_notices()
 
     def _load_lists(self) -> ImportedLists:
         """What can be read; results go on without a list that cannot."""
@@ -317,8 +321,16 @@ class Broker:
         if what == WORK:
             self.scheduler.wake()
 
+    def _start_notices(self) -> None:
+        senders = notice_senders(self.settings.notices, self._environ, self.clock)
+        if senders:
+            notices = AlarmNotices(self._writer, self.reader, senders, self.clock)
+            self._notices_task = self._keep(notices.run())
+
     async def _end_work(self) -> None:
         await self.deliveries.stop()
+        if self._notices_task is not None:
+            self._notices_task.cancel()
         self._pipeline_task.cancel()
         self._watch_task.cancel()
         self.scheduler.stop()

@@ -24,6 +24,7 @@ from broker.config.delivery_sections import (
     deliveries,
     delivery_contradictions,
 )
+from broker.config.notice_section import notice_contradictions, notices
 from broker.config.problems import ContradictingSettings, UnknownSetting
 from broker.config.reading import Values
 from broker.config.settings import (
@@ -85,6 +86,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         portal_channel=portal_channel(channels["portal"], data_dir),
         deliveries=deliveries(root),
         critical_limits=critical_limits(root),
+        notices=notices(root),
         cards=cards(root),
         agent=agent(root),
         pairings=pairings(root),
@@ -102,6 +104,7 @@ def contradictions(root: Values) -> list[LabbrokerError]:
     problems += channel_contradictions(root)
     problems += _store_url(root.sections["store"])
     problems += delivery_contradictions(root)
+    problems += notice_contradictions(root)
     problems += card_contradictions(root)
     if PORTAL_SOURCE in sources:
         what = f"the source id {PORTAL_SOURCE} is the portal channel's own"

@@ -9,6 +9,7 @@ from broker.config.access_section import ACCESS
 from broker.config.card_sections import AGENT, CARD, PAIRING
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.delivery_sections import CRITICAL_LIMIT, DELIVERY
+from broker.config.notice_section import NOTICE
 from broker.config.shape import REQUIRED, Key, Kind, Section
 from mapping.file_profile import RESULT_COLUMNS
 
@@ -469,6 +470,7 @@ SETTINGS = Section(
         CARD,
         DELIVERY,
         CRITICAL_LIMIT,
+        NOTICE,
         _CALENDAR,
         _SCHEDULE,
         _LISTS,

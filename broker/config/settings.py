@@ -12,6 +12,7 @@ from typing import TypeAlias
 from adapters.ports.credential import CredentialKind
 from broker.config.access_section import AccessSettings
 from broker.config.cards import AgentSettings, CardSettings, Pairing
+from broker.config.notice_section import NoticeSettings
 from broker.config.secret import SecretReference
 from broker.delivery.agreement import DeliveryAgreement
 from broker.opening_hours import ALWAYS, OpeningHours, without
@@ -182,6 +183,7 @@ class Settings:
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
     deliveries: tuple[DeliveryAgreement, ...] = ()
     critical_limits: tuple[CriticalLimit, ...] = ()
+    notices: tuple[NoticeSettings, ...] = ()
     cards: tuple[CardSettings, ...] = ()
     """Those in the readers of this PC."""
     agent: AgentSettings = field(default_factory=AgentSettings)

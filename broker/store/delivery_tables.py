@@ -108,3 +108,14 @@ api_call = Table(
     Column("body", LargeBinary),
     Index("api_call_begun", "begun_at"),
 )
+
+alarm_notice = Table(
+    "alarm_notice",
+    metadata,
+    Column("alarm_id", ForeignKey("alarm.id"), primary_key=True),
+    # Name of the notice's way in the settings.
+    Column("target", String, primary_key=True),
+    # "opened" or "over".
+    Column("event", String, primary_key=True),
+    Column("told_at", Instant, nullable=False),
+)

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
 from sqlalchemy import func, insert, select
 
-from adapters.fhir.hook import sign
+from adapters.ports.signing import sign
 from broker.access.roles import Permission, Role, permissions_of
 from broker.demo.people import CLINIC
 from broker.store.access_tables import audit_event

@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pypdf import PdfReader
 
-from adapters.fhir.hook import SIGNATURE
+from adapters.ports.signing import SIGNATURE
 from broker.config.secret import SecretReference
 from broker.delivery.agreement import DeliveryFormat, DeliveryKind
 from broker.demo.people import CLINIC
@@ -330,7 +330,8 @@ async def test_a_service_that_is_killed_loses_nothing_and_repeats_no_known_ackno
     tmp_path: Path,
 ) -> None:
     """Killed as a message arrives, before its answer or after it."""
-    total, child = 8, None
+    total = 8
+    child: asyncio.subprocess.Process | None = None
     kills = {2: "before", 5: "after"}
 
     def answer(count: int, raw: bytes) -> str | None:
