@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from broker.bootstrap.lists import load_lists
 from broker.bootstrap.readers import READERS
 from broker.cli.codes_decide import TRIED_DAYS, decide, print_outcome
 from broker.cli.codes_text import (
@@ -25,6 +26,7 @@ from broker.code_maps import (
     decision_to_json,
     with_decisions,
 )
+from broker.code_validity import CodeValidity
 from broker.config import Settings, load_settings
 from broker.store.code_maps import (
     decision_history,
@@ -37,6 +39,7 @@ from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.control import find_control
 from mapping.code_suggestions import Suggestion, suggest_codes
 from mapping.errors import LabbrokerError
+from mapping.moment import TAIPEI
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
@@ -155,6 +158,7 @@ def _unmapped_json(code: UnmappedCode) -> dict[str, Any]:
 
 def _suggest(settings: Settings, arguments: argparse.Namespace) -> int:
     found: list[tuple[UnmappedCode, tuple[Suggestion, ...]]] = []
+    validity = code_validity(settings)
     reader = open_reader(settings.data_dir)
     try:
         with open_snapshot(reader) as connection:
@@ -162,23 +166,36 @@ def _suggest(settings: Settings, arguments: argparse.Namespace) -> int:
             for code in unmapped_codes(connection):
                 if arguments.code in (None, code.code):
                     evidence = gather_evidence(connection, code, profiles, READERS)
-                    found.append((code, suggest_codes(evidence)))
+                    suggestions = suggest_codes(evidence)
+                    # What has ended may still be meant, by older results; what is in force first.
+                    in_order = sorted(suggestions, key=lambda s: validity.has_ended(s.order_code))
+                    found.append((code, tuple(in_order)))
     finally:
         reader.dispose()
     if arguments.code is not None and not found:
         raise NoSuchCode(code=arguments.code)
     plain = {
         "codes": [
-            _unmapped_json(code) | {"suggestions": [_suggestion_json(each) for each in suggestions]}
+            _unmapped_json(code)
+            | {"suggestions": [_suggestion_json(each, validity) for each in suggestions]}
             for code, suggestions in found
         ]
     }
-    print_outcome(arguments, plain, suggestions_text(found, arguments.language))
+    print_outcome(arguments, plain, suggestions_text(found, validity, arguments.language))
     return 0
 
 
-def _suggestion_json(each: Suggestion) -> dict[str, Any]:
+def code_validity(settings: Settings) -> CodeValidity:
+    """By the fee schedule of the settings, as far as it can be read."""
+    today = datetime.now(UTC).astimezone(TAIPEI).date()
+    return CodeValidity(today, load_lists(settings.lists).lists.order_codes or {})
+
+
+def _suggestion_json(each: Suggestion, validity: CodeValidity) -> dict[str, Any]:
+    first, last = validity.of(each.order_code) or (None, None)
     return {
+        "valid_from": first.isoformat() if first else None,
+        "valid_until": last.isoformat() if last else None,
         "order_code": each.order_code,
         "item": each.item_number,
         "name": each.name,

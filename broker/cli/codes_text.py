@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from broker.code_trial import Trial
+from broker.code_validity import CodeValidity
 from broker.store.code_maps import CodeDecision
 from broker.store.line_habits import ChangedHabit
 from broker.unmapped_codes import UnmappedCode
@@ -54,7 +55,9 @@ def unmapped_text(codes: Sequence[UnmappedCode], language: Language) -> str:
 
 
 def suggestions_text(
-    found: Iterable[tuple[UnmappedCode, tuple[Suggestion, ...]]], language: Language
+    found: Iterable[tuple[UnmappedCode, tuple[Suggestion, ...]]],
+    validity: CodeValidity,
+    language: Language,
 ) -> str:
     """Each code with what it may mean, why, and the command that decides it."""
     chinese = language == "zh"
@@ -65,6 +68,11 @@ def suggestions_text(
             item = f" r1={each.item_number}" if each.item_number is not None else ""
             lines.append(f"  {place}. {each.order_code}{item}  {each.name}  {each.score:.2f}")
             lines += [f"     {_reason(reason, chinese)}" for reason in each.reasons]
+            known = validity.of(each.order_code)
+            if known is not None and known[1] is not None:
+                lines.append(
+                    f"     {'有效期間' if chinese else 'in force'} {known[0]} – {known[1]}"
+                )
             if each.identical:
                 same = "與已確認者完全相同" if chinese else "identical to what is confirmed for"
                 lines.append(f"     {same} {each.identical}")

@@ -322,6 +322,22 @@ def test_a_person_finds_tries_decides_and_looks_back_at_a_code(folder: Path) -> 
     assert labbroker(folder, "codes", "unset", "lab", "K7")[0] == 2
 
 
+def test_an_order_code_that_has_ended_comes_last_and_shows_its_dates(folder: Path) -> None:
+    schedule = "診療項目代碼,生效起日,生效迄日\n09015C,0840301,1131231\n09016C,0840301,9991231\n"
+    (folder / "schedule.csv").write_text(schedule, encoding="utf-8")
+    settings = folder / "labbroker.toml"
+    text = settings.read_text(encoding="utf-8")
+    settings.write_text(f'{text}[lists]\norder_codes = "schedule.csv"\n', encoding="utf-8")
+    (waiting,) = told(folder, "suggest", "K7")["codes"]
+    suggested = {each["order_code"]: each for each in waiting["suggestions"]}
+    assert suggested["09015C"]["valid_from"] == "1995-03-01"
+    assert suggested["09015C"]["valid_until"] == "2024-12-31"
+    assert waiting["suggestions"][-1]["order_code"] == "09015C"
+    assert len(suggested) > 1
+    assert suggested["09016C"]["valid_until"] is None
+    assert "in force 1995-03-01 – 2024-12-31" in labbroker(folder, "codes", "suggest")[1]
+
+
 def test_the_lists_read_in_chinese_too(folder: Path) -> None:
     for command in ("unmapped", "suggest", "list", "history"):
         assert labbroker(folder, "codes", command, language="zh-TW")[1]
