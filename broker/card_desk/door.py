@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import weakref
-from ipaddress import ip_address
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -20,6 +19,7 @@ from adapters.ports.card_agent import (
 from broker.card_desk.desk import CardDesk
 from broker.config.cards import Pairing
 from broker.logs import log_event
+from broker.web.entrance import is_at_this_machine, is_encrypted
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class CardDoor:
             await socket.close(code=WSCloseCode.GOING_AWAY)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        if not (request.secure or _is_near(request.remote)):
+        if not (is_encrypted(request) or is_at_this_machine(request)):
             log_event(_log, "peer.refused", door="card-agent", peer=request.remote)
             return web.Response(status=403)
         scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
@@ -76,10 +76,3 @@ class CardDoor:
         finally:
             self._desk.disconnect(connection)
             log_event(_log, "card.agent_gone", agent=pairing.agent)
-
-
-def _is_near(address: str | None) -> bool:
-    try:
-        return address is not None and ip_address(address).is_loopback
-    except ValueError:
-        return False

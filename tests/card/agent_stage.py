@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any, cast
 
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
@@ -25,6 +26,7 @@ from adapters.ports.card_state import CardCondition, CardState, ReaderState
 from broker.card_desk.desk import CardDesk
 from broker.card_desk.door import CardDoor
 from broker.config.cards import Pairing
+from broker.web.entrance import ACCESS, Access
 from tests.card.soft_token import CLINIC, entry, institution
 
 SECRET = "pairing-secret-of-the-tests"
@@ -91,6 +93,7 @@ class OneReader:
 
 @dataclass
 class DeskStage:
+    application: web.Application
     desk: CardDesk
     door: CardDoor
     url: str
@@ -146,13 +149,16 @@ async def desk_stage(
     )
     door = CardDoor(desk, heartbeat_seconds)
     application = web.Application()
+    application[ACCESS] = Access(  # its settings alone are asked for: is a proxy in front?
+        reader=cast(Any, None), write=cast(Any, None), clock=lambda: datetime.now(UTC)
+    )
     application.add_routes(door.routes())
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_tls)
     await site.start()
     scheme = "https" if server_tls else "http"
-    stage = DeskStage(desk, door, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}")
+    stage = DeskStage(application, desk, door, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}")
     desk.on_ready = stage.ready.append
     try:
         yield stage

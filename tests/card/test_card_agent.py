@@ -114,11 +114,18 @@ async def test_over_a_line_that_others_could_read_no_agent_is_let_in() -> None:
 
     async with desk_stage() as stage:
         (route,) = stage.door.routes()
-        for address, status in (("192.0.2.7", 403), ("127.0.0.1", 426), ("::1", 426)):
+        proxied = {"X-Forwarded-For": "192.0.2.7"}
+        for address, more, status in (
+            ("192.0.2.7", {}, 403),
+            ("127.0.0.1", proxied, 403),
+            ("127.0.0.1", {}, 426),
+            ("::1", {}, 426),
+        ):
             request = make_mocked_request(
                 "GET",
                 PATH,
-                headers={"Authorization": f"Bearer {SECRET}"},
+                headers={"Authorization": f"Bearer {SECRET}", **more},
+                app=stage.application,
                 transport=Transport(address),
             )
             answer = await route.handler(request)
