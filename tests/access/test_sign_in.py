@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -306,6 +307,28 @@ async def test_a_proxy_on_this_machine_that_nobody_named_makes_nobody_local(stag
     browser = Browser(stage, "203.0.113.9")
     assert (await browser.get("/sign-in")).status == 403
     assert (await browser.post("/sign-in", login=LOGIN, password=code)).status == 403
+
+
+def store_files(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("labbroker.sqlite*"))
+
+
+async def test_no_secret_is_logged_or_kept_in_the_clear(
+    stage: Stage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    code = stage.add()
+    browser = await Browser(stage).sign_in(LOGIN, code)
+    await browser.follow()
+    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
+    await Browser(stage).sign_in(LOGIN, "a wrong one that is long")
+    await Browser(stage).sign_in(PASSWORD, PASSWORD)
+    kept = store_files(tmp_path)
+    token = browser.cookies["labbroker"]
+    for secret in (code, PASSWORD, "a wrong one that is long", token, browser.csrf):
+        assert secret not in caplog.text
+        assert secret.encode() not in kept
+    assert b"argon2id" in kept
 
 
 async def test_who_is_disabled_or_reset_is_out_at_once(stage: Stage) -> None:
