@@ -32,6 +32,7 @@ mount -t tmpfs none /run && mkdir /run/pcscd && mount -t tmpfs none /usr/lib/pcs
     && exec "$0" -f -c "$1"
 """
 _DRIVER = Path("/usr/lib/pcsc/drivers/serial/libifdvpcd.so")
+_SOCKET = Path("/run/pcscd/pcscd.comm")
 _READER = "Virtual PCD"
 _FIRST_SLOT = f"{_READER} 00 00"
 _PATIENCE_SECONDS = 20.0
@@ -80,19 +81,37 @@ class VirtualReader:
             f"LIBPATH {driver}\nCHANNELID {self._port:#06x}\n"
         )
         (configuration / "virtual").write_text(entry if readers else "", "utf-8")
-        own = ("--mount",) if os.geteuid() == 0 else ("--mount", "--map-root-user")
         pcscd = shutil.which("pcscd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+        is_root = os.geteuid() == 0
+        own = ("--mount",) if is_root else ("--mount", "--map-root-user")
+        try:
+            self._run("unshare", *own, "sh", "-c", _SCRIPT, str(pcscd), str(configuration))
+        except PartMissing:
+            if not is_root or _SOCKET.exists():
+                raise
+            # A container that gives no namespaces is one itself.
+            _SOCKET.parent.mkdir(exist_ok=True)
+            self._run(str(pcscd), "-f", "-c", str(configuration))
+
+    def _run(self, *command: str) -> None:
+        """Start the daemon and wait until it listens. Raises :class:`PartMissing`."""
         with (self._folder / "pcscd.log").open("ab") as log:
-            self._daemon = subprocess.Popen(  # noqa: S603 - names of ours
-                ["unshare", *own, "sh", "-c", _SCRIPT, str(pcscd), str(configuration)],  # noqa: S607
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+            self._daemon = daemon = subprocess.Popen(  # noqa: S603 - names of ours
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
-        there = Path(f"/proc/{self._daemon.pid}/root/run/pcscd/pcscd.comm")
-        self._until(there.exists)
+        socket_there = Path(f"/proc/{daemon.pid}/root{_SOCKET}")
+        pid_there = socket_there.with_suffix(".pid")
+
+        def listens() -> bool:
+            # Before it has its namespace it may see the machine's own daemon.
+            with suppress(OSError):
+                found = pid_there.read_text("ascii").strip("\0\n ")
+                return found == str(daemon.pid) and socket_there.exists()
+            return False
+
+        self._until(listens)
         self.socket_path.unlink(missing_ok=True)
-        self.socket_path.symlink_to(there)
+        self.socket_path.symlink_to(socket_there)
 
     def stop(self) -> None:
         """End the daemon that :meth:`start` started; the reader is gone with it."""
