@@ -32,6 +32,7 @@ from broker.delivery.agreement import (
 )
 from broker.delivery.outbox import NotTheirs, StoredOutbox
 from broker.delivery.reading import ReportReading
+from broker.nodes import Node
 from broker.results import ReadResults
 from broker.store.rows import AnyRow
 from broker.store.writer import Writer
@@ -157,6 +158,7 @@ class Deliveries:
         environ: Mapping[str, str],
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        node: Node | None = None,
     ) -> None:
         self.reading = report_reading(results)
         self._clock = clock
@@ -168,7 +170,7 @@ class Deliveries:
         render = Rendering(self.reading)
         for each in agreements:
             if each.kind is not DeliveryKind.INBOX:
-                outbox = StoredOutbox(each, writer, reader, render, clock)
+                outbox = StoredOutbox(each, writer, reader, render, clock, node)
                 self._senders.append(self._sender(each, outbox))
 
     def start(self, keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:

@@ -286,6 +286,7 @@ class Broker:
             self.results,
             self.clock,
             self._environ,
+            node=self._store.node,
         )
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
@@ -324,7 +325,7 @@ class Broker:
     def _start_notices(self) -> None:
         senders = notice_senders(self.settings.notices, self._environ, self.clock)
         if senders:
-            notices = AlarmNotices(self._writer, self.reader, senders, self.clock)
+            notices = AlarmNotices(self._writer, self.reader, senders, self.clock, self._store.node)
             self._notices_task = self._keep(notices.run())
 
     async def _end_work(self) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from adapters.ports.outbox import Outgoing
 from broker.delivery.agreement import DeliveryAgreement, DeliveryState
 from broker.logs import log_event
+from broker.nodes import Hold, Node
 from broker.store.engine import open_snapshot
+from broker.store.leases import LeaseLost
 from broker.store.outbox import begin_attempt, end_attempt, first_open
 from broker.store.rows import AnyRow
 from broker.store.writer import Writer
@@ -58,7 +60,10 @@ class StoredOutbox:
         reader: Engine,
         render: Renderer,
         clock: Callable[[], datetime],
+        node: Node | None = None,
     ) -> None:
+        self._node = node or Node()
+        self._hold: Hold | None = None
         self._agreement = agreement
         self._writer = writer
         self._reader = reader
@@ -66,7 +71,12 @@ class StoredOutbox:
         self._clock = clock
 
     async def first(self) -> Outgoing | None:
+        """None too while another node delivers to this destination."""
         while True:
+            name = f"send:delivery/{self._agreement.name}"
+            hold = self._hold = self._hold or await self._node.take(name)
+            if hold is None:
+                return None
             row = await asyncio.to_thread(self._look)
             if row is None:
                 return None
@@ -79,13 +89,22 @@ class StoredOutbox:
                 log_event(_log, "delivery.fault", delivery_id=row.id, error=error)
                 await self._end(row.id, DeliveryState.REFUSED, error_code="internal")
                 continue
-            began = await self._writer.write(
-                lambda c, row=row, name=name, body=body: begin_attempt(  # type: ignore[misc]
-                    c, row.id, name, body, self._clock()
-                )
-            )
+            try:
+                began = await self._writer.write(self._begin(hold, row.id, name, body))
+            except LeaseLost:
+                self._hold = None
+                return None
             if began:
                 return Outgoing(row.id, body, name)
+
+    def _begin(
+        self, hold: Hold, outgoing_id: int, name: str, body: bytes
+    ) -> Callable[[Connection], bool]:
+        def begin(connection: Connection) -> bool:
+            hold.require(connection)
+            return begin_attempt(connection, outgoing_id, name, body, self._clock())
+
+        return begin
 
     async def delivered(self, outgoing_id: int, answer: str) -> None:
         await self._end(outgoing_id, DeliveryState.ACKNOWLEDGED, answer=answer)

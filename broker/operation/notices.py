@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, exists, select
 from adapters.ports.intake import StorageUnavailable
 from adapters.ports.notice import Notice, NoticeSender
 from broker.logs import log_event
+from broker.nodes import Hold, Node
 from broker.store.delivery_tables import alarm_notice
 from broker.store.dialect import insert_new
 from broker.store.engine import open_snapshot
@@ -38,7 +39,10 @@ class AlarmNotices:
         reader: Engine,
         senders: Mapping[str, NoticeSender],
         clock: Callable[[], datetime],
+        node: Node | None = None,
     ) -> None:
+        self._node = node or Node()
+        self._hold: Hold | None = None
         self._writer = writer
         self._reader = reader
         self._senders = senders
@@ -55,7 +59,10 @@ class AlarmNotices:
 
     async def look(self) -> int:
         """Tell what has not been told. Returns how many were taken; one that was not is tried
-        again at the next look."""
+        again at the next look. Nothing while another node does it."""
+        hold = self._hold = self._hold or await self._node.take("watch:notices")
+        if hold is None:
+            return 0
         told = 0
         for name, sender in self._senders.items():
             for notice in await asyncio.to_thread(self._owed, name):

@@ -19,15 +19,22 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pypdf import PdfReader
+from sqlalchemy import Connection
 
 from adapters.ports.signing import SIGNATURE
+from broker.bootstrap.delivery import Rendering, report_reading
+from broker.bootstrap.readers import READERS
 from broker.config.secret import SecretReference
 from broker.delivery.agreement import DeliveryFormat, DeliveryKind
+from broker.delivery.outbox import StoredOutbox
 from broker.demo.people import CLINIC
+from broker.nodes import Hold, Node
+from broker.results import ReadResults
+from broker.store.leases import LeaseLost
 from broker.store.outbox import attempts_of, deliveries_of, inbox_of, mark_read, send_again
 from broker.store.receipts import replay_receipt
 from mapping.report import ObservationStatus, ReportStatus
-from tests.integration.broker_stage import open_stage
+from tests.integration.broker_stage import NOW, PROFILE, open_stage
 from tests.integration.delivery_stage import (
     OTHER,
     PERSON,
@@ -305,11 +312,44 @@ async def test_a_person_may_have_a_result_sent_again(tmp_path: Path) -> None:
     assert clinic.values == ["1", "1"]
 
 
+class OthersNode(Node):
+    """Another broker on the same store delivers, until it is gone."""
+
+    def __init__(self) -> None:
+        self.gone = False
+
+    async def take(self, *names: str) -> Hold | None:
+        return Hold() if self.gone else None
+
+
+class LostHold(Hold):
+    def require(self, connection: Connection) -> None:
+        raise LeaseLost(name="send:delivery/a")
+
+
+async def test_only_the_node_that_holds_a_destination_sends_to_it(tmp_path: Path) -> None:
+    async with Receiver().listening() as clinic:
+        to = agreement("a", MLLP, host="127.0.0.1", port=clinic.port)
+        async with open_stage(tmp_path, deliveries=(to,)) as stage:
+            await stage.receive(oru("F1", "1"))
+            node = OthersNode()
+            results = ReadResults(stage.reader, READERS, {"lab": PROFILE})
+            render = Rendering(report_reading(results))
+            outbox = StoredOutbox(to, stage.writer, stage.reader, render, lambda: NOW, node)
+            assert await outbox.first() is None
+            outbox._hold = LostHold()
+            assert await outbox.first() is None
+            assert states(stage) == ["queued"]
+            node.gone = True
+            assert await outbox.first() is not None
+            assert states(stage) == ["sent"]
+
+
 _CHILD = """
 import asyncio, sys
 from pathlib import Path
 from broker.delivery.agreement import DeliveryKind
-from tests.integration.broker_stage import open_stage
+from tests.integration.broker_stage import NOW, PROFILE, open_stage
 from tests.integration.delivery_stage import agreement, delivering, oru, states
 
 async def main():
