@@ -66,18 +66,13 @@ def plan_uploads(
     ``hours`` are those of the institutions that can upload: who is not among them, cannot.
     """
     entries: dict[tuple[str, str], PlanEntry] = {}
+    ways: dict[tuple[str, str, str, str], tuple[PlanEntry, bool, datetime | None, datetime]] = {}
     for group in groups:
-        waits = group.state in (RecordState.HELD.value, RecordState.REJECTED.value)
-        reason = group.held_reason or group.state
-        institution = group.uploader_code or group.clinic_code
-        leaves_at = None if waits else _leaves_at(group, now, hours)
-        done_at = now
-        if leaves_at is not None:
-            done_at = leaves_at + pace(group.uploader_code, group.clinic_code).to_receipt
-        entry = entries.setdefault(
-            (institution, reason),
-            PlanEntry(institution, reason, group.due_at, leaves_at, Remedy.NOTHING),
-        )
+        alike = (group.uploader_code, group.clinic_code, group.state, group.held_reason)
+        way = ways.get(alike)
+        if way is None:
+            way = ways[alike] = _way(group, entries, now, hours, pace)
+        entry, waits, leaves_at, done_at = way
         entry.due_at = min(entry.due_at, group.due_at)
         entry.records += group.records
         reward = reward_at(group.due_at, done_at)
@@ -89,6 +84,29 @@ def plan_uploads(
         elif leaves_at is None or (reward is not Reward.FULL and not group.is_late):
             entry.remedy = Remedy.OPEN_EARLIER
     return sorted(entries.values(), key=lambda entry: (entry.due_at, entry.institution_code))
+
+
+def _way(
+    group: Unconfirmed,
+    entries: dict[tuple[str, str], PlanEntry],
+    now: datetime,
+    hours: Mapping[str, OpeningHours],
+    pace: Callable[[str, str], Pace],
+) -> tuple[PlanEntry, bool, datetime | None, datetime]:
+    """What holds for all that are alike but for their due time: their entry, whether they wait
+    for a person, when they leave and when they will be there."""
+    waits = group.state in (RecordState.HELD.value, RecordState.REJECTED.value)
+    reason = group.held_reason or group.state
+    institution = group.uploader_code or group.clinic_code
+    leaves_at = None if waits else _leaves_at(group, now, hours)
+    done_at = now
+    if leaves_at is not None:
+        done_at = leaves_at + pace(group.uploader_code, group.clinic_code).to_receipt
+    entry = entries.setdefault(
+        (institution, reason),
+        PlanEntry(institution, reason, group.due_at, leaves_at, Remedy.NOTHING),
+    )
+    return entry, waits, leaves_at, done_at
 
 
 def _leaves_at(

@@ -351,6 +351,21 @@ Index(
     ),
 )
 
+# The same, in the order in which the plan counts it: by ten minutes.
+Index(
+    "record_unconfirmed_groups",
+    record.c.uploader_code,
+    record.c.clinic_code,
+    record.c.state,
+    record.c.held_reason,
+    text("(due_at / 600000000)"),
+    record.c.due_at,
+    sqlite_where=text(
+        "confirmed_at IS NULL AND "
+        "state IN ('held', 'ready', 'sealed', 'inflight', 'unknown', 'rejected')"
+    ),
+)
+
 code_decision = Table(
     "code_decision",
     metadata,

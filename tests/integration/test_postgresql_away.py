@@ -96,8 +96,13 @@ def test_what_postgresql_says_of_an_error_never_quotes_a_row(
 ) -> None:
     engine = open_writer(StoreLocation(tmp_path, postgresql.new_database()))
     row = dict.fromkeys(("source_id", "door", "media", "control_id", "name"), "A123456789")
-    values = {**row, "sha256": b"", "identity": b"A123456789", "raw": b"A123456789"}
-    values |= {"received_at": datetime.now(UTC), "state": "stored", "acknowledgement": ""}
+    values: dict[str, object] = {
+        **row,
+        "sha256": b"",
+        "identity": b"A123456789",
+        "raw": b"A123456789",
+    }
+    values.update(received_at=datetime.now(UTC), state="stored", acknowledgement="")
     with engine.begin() as connection:
         connection.execute(receipt.insert().values(values))
     with pytest.raises(IntegrityError) as told, engine.begin() as connection:
