@@ -38,8 +38,8 @@ from broker.store.visit_lookup import stored_visits
 from broker.store.visits import requeue_rivals, store_visits
 from broker.store.writer import Writer
 from broker.suspects import MOST_DEATHS, Suspects
-from broker.visit_import import VISITS_AT_ONCE, VisitImport
 from broker.turns import Turn, Turns
+from broker.visit_import import VISITS_AT_ONCE, VisitImport
 from mapping.critical import CriticalLimit
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding, Severity
@@ -203,8 +203,6 @@ class Pipeline:
                 await asyncio.sleep(0)
         if len(works) == 1 and len(works[0].visits) > VISITS_AT_ONCE:
             works[0] = await self._import(works[0], again=bool(rows[0].content))
-        if works and len(works[-1].visits) > VISITS_AT_ONCE:
-            works[-1] = await self._import(works[-1], again=bool(rows[len(works) - 1].content))
         futures = [self._writer.write(self._store(work, turn)) for work in works]
         outcomes = await asyncio.gather(*futures, return_exceptions=True)
         if any(isinstance(outcome, LeaseLost) for outcome in outcomes):
@@ -242,19 +240,6 @@ class Pipeline:
             self._on_results()
         self._suspects.end([work.receipt_id for work in works])
         return len(works)
-
-    async def _import(self, work: _Work, *, again: bool) -> _Work:
-        """Store many visits part by part. What is left of the work tells what it always tells."""
-        try:
-            requeued = await self.visit_import.store(work.receipt_id, work.visits, again=again)
-        except StorageUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 - told when the rest is stored, which meets the same
-            return work
-        if requeued:
-            self.wake()
-        stored = len(work.visits)
-        return replace(work, visits=work.visits[-VISITS_AT_ONCE:], visits_stored=stored)
 
     async def _import(self, work: _Work, *, again: bool) -> _Work:
         """Store many visits part by part. What is left of the work tells what it always tells."""
