@@ -79,9 +79,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     institutions = frozenset(arguments.institution) or None
     if arguments.unuploaded is not None:
-        return write_unuploaded(arguments, settings.data_dir, now)
+        return write_unuploaded(arguments, settings.store, now)
     groups = load_groups(settings.lists)
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             found = rates_of(connection, institutions, month, now)

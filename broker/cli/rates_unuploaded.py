@@ -11,6 +11,7 @@ from pathlib import Path
 from adapters.folder.formats.cell_dates import read_day
 from broker.rates.unuploaded_report import newest_days, report_of
 from broker.store.engine import open_reader, open_snapshot
+from broker.store.location import StoreLocation
 from mapping.errors import LabbrokerError
 
 
@@ -20,7 +21,7 @@ class ReportNotWritten(LabbrokerError):
     zh = ("{what_zh}。", "未寫入任何檔案。{then_zh}。")
 
 
-def write_unuploaded(arguments: argparse.Namespace, data_dir: Path, now: datetime) -> int:
+def write_unuploaded(arguments: argparse.Namespace, store: StoreLocation, now: datetime) -> int:
     """0. The file is new and readable by its owner alone. Raises :class:`ReportNotWritten`."""
     file: Path = arguments.unuploaded
     if len(arguments.institution) != 1:
@@ -40,7 +41,7 @@ def write_unuploaded(arguments: argparse.Namespace, data_dir: Path, now: datetim
     usual = newest_days(now)
     from_on = _day(arguments.from_on, usual[0])
     until_on = _day(arguments.until_on, usual[1])
-    reader = open_reader(data_dir)
+    reader = open_reader(store)
     try:
         with open_snapshot(reader) as connection:
             report = report_of(connection, arguments.institution[0], from_on, until_on, now)

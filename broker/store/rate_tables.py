@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Date, Index, Integer, String, Table, text
+from sqlalchemy import BigInteger, Boolean, Column, Date, Index, String, Table, text
 
 from broker.store.schema import Instant, metadata, record
 
@@ -44,24 +44,4 @@ Index(
     record.c.was_accepted,
     sqlite_where=_LIVING,
     postgresql_where=_LIVING,
-)
-
-# Figures that NHI printed itself, as a person imported or typed them.
-nhi_figure = Table(
-    "nhi_figure",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("institution_code", String, nullable=False),
-    # The rate that it is a figure of: within_24h, whole_month or ic_card.
-    Column("rate_name", String, nullable=False),
-    Column("from_on", Date, nullable=False),
-    Column("until_on", Date, nullable=False),
-    # Thousandths, as above.
-    Column("uploaded", BigInteger, nullable=False),
-    Column("due", BigInteger, nullable=False),
-    Column("own", BigInteger),
-    Column("commissioned", BigInteger),
-    Column("data_on", Date, nullable=False),
-    Column("taken_at", Instant, nullable=False),
-    Index("nhi_figure_of", "institution_code", "rate_name", "from_on", "until_on", "data_on"),
 )

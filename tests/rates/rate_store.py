@@ -16,6 +16,7 @@ from broker.store.engine import open_writer
 from broker.store.schema import metadata, receipt, record
 from broker.store.visits import find_visits, store_visits
 from mapping.visit import Order, Visit
+from tests.stores import store_at
 
 CLINIC = "3501200000"
 LAB = "JY31060000"
@@ -121,7 +122,7 @@ class RateStore:
 
 
 def open_rate_store(folder: Path) -> RateStore:
-    return RateStore(open_writer(folder))
+    return RateStore(open_writer(store_at(folder)))
 
 
 def memory_rate_store() -> RateStore:

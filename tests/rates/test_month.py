@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from broker.rates.board import board_of
 from broker.rates.month import Month, MonthRates, MonthUnreadable, rates_of
 from broker.store.unuploaded import ListHead, append_rows, begin_list, end_list
 from broker.store.visits import get_visit, set_opted_out
@@ -224,3 +225,21 @@ def test_months_are_read_in_both_calendars() -> None:
     assert str(NOVEMBER) == "2026-11"
     assert NOVEMBER.quarter == (date(2026, 10, 1), date(2026, 12, 31))
     assert (NOVEMBER.first, NOVEMBER.last) == (date(2026, 11, 1), date(2026, 11, 30))
+
+
+def test_rates_and_board_agree_on_both_engines(both_stores: str, tmp_path: Path) -> None:
+    store = open_rate_store(tmp_path / both_stores)
+    visit = store.add_visit(date(2026, 11, 3), order("09005C", "2"), order("32002C"))
+    store.add_record(visit, "09005C", uploader=LAB)
+    store.add_record(visit, "32001C", hours=30)
+    store.add_visit(date(2026, 11, 4), order("09015C", "1.5"))
+    found = month(store)
+    with store.engine.connect() as connection:
+        board = board_of(connection, frozenset({CLINIC}), NOVEMBER, NOW)
+    store.engine.dispose()
+    assert numbers(found, RateName.WITHIN_24H) == (2, Decimal("4.5"))
+    (row,) = board.clinics
+    for rate in (row.whole_month, row.ic_card):
+        assert rate == found.rates[rate.name]
+    assert [row.within_24h.uploaded, row.within_24h.due] == [2, Decimal("4.5")]
+    assert board.divisions[0].key == "臺北"
