@@ -114,6 +114,9 @@ def test_a_superseded_version_says_nothing(store: RateStore) -> None:
     store.add_record(visit, "09005C", "superseded", was_accepted=True)
     (counted,) = month(store).orders
     assert counted.progress is Progress.NO_RESULT
+    with store.engine.connect() as connection:
+        board = board_of(connection, None, NOVEMBER, NOW)
+    assert board.everywhere.whole_month.uploaded == 0
 
 
 def test_a_correction_on_its_way_does_not_take_the_first_upload_away(store: RateStore) -> None:
