@@ -134,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _unmapped(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             codes = unmapped_codes(connection)
@@ -159,7 +159,7 @@ def _unmapped_json(code: UnmappedCode) -> dict[str, Any]:
 def _suggest(settings: Settings, arguments: argparse.Namespace) -> int:
     found: list[tuple[UnmappedCode, tuple[Suggestion, ...]]] = []
     validity = code_validity(settings)
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             profiles = with_decisions(settings.profiles, standing_decisions(connection))
@@ -206,7 +206,7 @@ def _suggestion_json(each: Suggestion, validity: CodeValidity) -> dict[str, Any]
 
 
 def _drift(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             changed = changed_habits(connection)
@@ -261,7 +261,7 @@ def _confirm(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _show(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             history = decision_history(connection)

@@ -66,7 +66,7 @@ def print_outcome(arguments: argparse.Namespace, plain: Any, text: str) -> None:
 def decide(settings: Settings, arguments: argparse.Namespace) -> int:
     """Carry out ``set``, ``unset``, ``adopt`` or ``import``, or only try it. Returns 0."""
     by = arguments.by or getpass.getuser()
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
             now = standing_decisions(connection)

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     since = _day(arguments.since) if arguments.since else None
     now = datetime.now(UTC)
     wait = timedelta(days=max(arguments.after, 0))
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     count = 0
     try:
         with reader.connect() as connection:

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read_plan(settings: Settings, now: datetime) -> list[PlanEntry]:
     """The plan of a store as it stands. Raises ``StoreMissing``."""
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with open_snapshot(reader) as connection:
 

@@ -26,7 +26,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; raises ``StoreMissing`` where no service ever ran."""
     settings = load_settings(arguments.config, os.environ)
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with reader.connect() as connection:
             for row in list_receipts(connection):

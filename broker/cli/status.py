@@ -14,6 +14,7 @@ from broker.config import load_settings
 from broker.store.alarms import AlarmKind, open_alarms
 from broker.store.code_maps import code_counts
 from broker.store.engine import open_reader
+from broker.store.location import StoreLocation
 from broker.store.overview import (
     clinic_rates,
     held_counts,
@@ -47,7 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; raises ``StoreMissing`` where no service ever ran."""
     settings = load_settings(arguments.config, os.environ)
-    told = overview(settings.data_dir)
+    told = overview(settings.store)
     if arguments.json:
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     else:
@@ -55,9 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def overview(data_dir: Path) -> dict[str, Any]:
+def overview(place: Path | StoreLocation) -> dict[str, Any]:
     """The counts of a store as plain values; times are ISO 8601."""
-    reader = open_reader(data_dir)
+    reader = open_reader(place)
     try:
         with reader.connect() as connection:
             due = next_due_at(connection)

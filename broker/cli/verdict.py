@@ -137,7 +137,7 @@ def _entries(
 
 def _ask(control: ControlAddress, settings: Settings, name: str, raw: bytes) -> dict[str, Any]:
     receipt_id = int(ask_service(control, "check-report", raw, {"name": name})["receipt_id"])
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         return _wait(reader, receipt_id)
     finally:

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0; raises ``StoreMissing`` where no service ever ran."""
     settings = load_settings(arguments.config, os.environ)
     today = datetime.now(UTC).astimezone(TAIPEI).date()
-    reader = open_reader(settings.data_dir)
+    reader = open_reader(settings.store)
     try:
         with reader.connect() as connection:
             waiting = open_groups(connection)
