@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _FRESH = timedelta(minutes=1)
 _STALE = timedelta(minutes=15)
-_MOST = 64
+_MOST = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from broker.web.console.settings_page import show_settings
 from broker.web.console.sources import SCORES, show_sources
 from broker.web.console.today import show_today
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
-from broker.web.console.worklist import fix_cause, show_worklist
+from broker.web.console.worklist import CARDS, fix_cause, show_worklist
 from broker.web.identity import for_anybody, person_of, signed_in
 
 _ID = r"{record:[0-9]{1,12}}"
@@ -44,6 +44,7 @@ def install_console(application: web.Application, desk: Desk) -> None:
     application[BOARDS] = Kept(desk.clock)
     application[SCORES] = Kept(desk.clock)
     application[EVIDENCE] = Kept(desk.clock)
+    application[CARDS] = Kept(desk.clock)
     application.add_routes(console_routes())
 
 

@@ -28,6 +28,7 @@ from broker.web.console.actions import (
     refused,
 )
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.kept import Kept
 from broker.web.console.looks import masked_value, urgency
 from broker.web.console.provenance import (
     ShownField,
@@ -38,7 +39,7 @@ from broker.web.console.provenance import (
 )
 from broker.web.console.rendering import language_of, render
 from broker.web.identity import person_of, requires
-from broker.worklist import open_causes, open_groups
+from broker.worklist import OpenGroup, open_causes, open_groups
 from mapping.catalogue.tables import order_code
 from mapping.causes import Cause, Fault
 from mapping.corrections import RESULTS
@@ -91,15 +92,24 @@ class Card:
         return len(self.cause.record_ids)
 
 
+CARDS = web.AppKey("cards", Kept[Card | None])
+
+
 @requires(Permission.SEE_WORK)
 async def show_worklist(request: web.Request, notice: Notice | None = None) -> web.Response:
     """A page of causes, and below them what waits without being a record."""
     desk, person = request.app[DESK], person_of(request)
     language = language_of(person)
     after = request.query.get("after", "")
-    values = await desk.read(lambda c: _look(c, desk, person, language, after))
+    values, groups = await desk.read(lambda c: _look(c, desk, person, language, after))
+    cards = [await _kept_card(request, group, language) for group in groups]
     return render(
-        request, "worklist.html", "worklist", notice=notice or notice_of(request), **values
+        request,
+        "worklist.html",
+        "worklist",
+        notice=notice or notice_of(request),
+        cards=[card for card in cards if card is not None],
+        **values,
     )
 
 
@@ -125,16 +135,14 @@ async def fix_cause(request: web.Request) -> web.Response:
 
 def _look(
     connection: Connection, desk: Desk, person: Person, language: Language, after: str
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], tuple[OpenGroup, ...]]:
     groups = open_groups(connection, person.reach)
     names = [group.group_id for group in groups]
     start = names.index(after) + 1 if after in names else 0
     shown = groups[start : start + PAGE]
-    causes = open_causes(connection, desk.profiles, desk.today, shown, _LOOKED_AT)
     more = len(groups) > start + PAGE
     whole = person.everywhere
-    return {
-        "cards": [_card(connection, desk, cause, language) for cause in causes],
+    values = {
         "group_count": len(groups),
         "record_count": len({number for group in groups for number in group.record_ids}),
         "more": f"/worklist?after={shown[-1].group_id}" if more else "",
@@ -149,6 +157,20 @@ def _look(
             row for row in quarantined_receipts(connection)[:_OTHERS] if person.sees(row.source_id)
         ],
     }
+    return values, shown
+
+
+async def _kept_card(request: web.Request, group: OpenGroup, language: Language) -> Card | None:
+    """What would mend a group takes reading what its laboratory sent before: kept as long as the
+    same records wait."""
+    desk = request.app[DESK]
+
+    def look(connection: Connection) -> Card | None:
+        causes = open_causes(connection, desk.profiles, desk.today, (group,), _LOOKED_AT)
+        return _card(connection, desk, causes[0], language) if causes else None
+
+    figures = await request.app[CARDS].of((group, language), lambda: desk.read(look))
+    return figures.value
 
 
 def _task(row: AnyRow) -> Finding:
