@@ -31,6 +31,7 @@ from tests.acceptance.running_service import (
     GatewayProgram,
     Ground,
     Service,
+    command_output,
     no_child_left,
 )
 from tests.acceptance.synthetic_load import Load, Sent, Way
@@ -169,11 +170,13 @@ async def test_a_node_that_dies_or_is_paused_in_a_send_costs_no_result_and_doubl
         await until_at_rest(reader)
         assert [await service.child.stop() for service in services] == [0, 0]
         ledger = await gateway.ledger()
+        listed = (await command_output(grounds[1], "receipts", "--jsonl")).splitlines()
         with reader.connect() as connection:
             rows = connection.execute(select(receipt)).all()
             held = connection.execute(select(package.c.state, package.c.stem)).all()
         reader.dispose()
     assert len(acknowledged) == len(sent)
+    assert len(listed) == len(rows)
     _check(rows, held, ledger, sent)
 
 
