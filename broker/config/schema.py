@@ -417,7 +417,7 @@ _STORE = Section(
             "lease_seconds",
             Kind.NUMBER,
             20,
-            "In PostgreSQL: what a node that died or was cut off did is taken over after this time.",
+            "In PostgreSQL: the work of a node that died or was cut off is taken over after it.",
             least=1,
         ),
     ),
