@@ -6,28 +6,28 @@ import asyncio
 import logging
 import os
 import sqlite3
-import ssl
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 from sqlalchemy import Connection
 
 from adapters.fhir.routes import fhir_application
-from adapters.folder.formats.identify import text_media
-from adapters.folder.watched_folder import WatchedFolder
-from adapters.folder.watcher import FolderDoor
-from adapters.hl7.limits import MllpLimits
-from adapters.hl7.server import MllpServer
-from adapters.ports.intake import Media
 from broker.bootstrap.audit_keeping import AuditAnchors, audited
 from broker.bootstrap.cards import Cards
 from broker.bootstrap.channels import Channels
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.console_desk import console_desk
 from broker.bootstrap.delivery import WRITERS, Deliveries
-from broker.bootstrap.folder_log import log_folder_event
+from broker.bootstrap.doors import (
+    asks_for_certificate,
+    listening,
+    open_control,
+    open_folders,
+    open_mllp,
+    tls_context,
+)
 from broker.bootstrap.hand_uploads import HandUploads
 from broker.bootstrap.hand_work import HandWork
 from broker.bootstrap.list_orders import list_orders
@@ -43,7 +43,7 @@ from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
 from broker.bootstrap.visit_orders import visit_orders
 from broker.code_maps import MappedProfiles, requeue_known
-from broker.config.settings import Settings, TlsSettings
+from broker.config.settings import Settings
 from broker.deadline_watch import DeadlineWatch
 from broker.delivery.agreement import Agreements
 from broker.drafting import Drafting
@@ -63,7 +63,6 @@ from broker.store.overview import has_open_receipts
 from broker.store.package_files import load_package_file
 from broker.store.packages import next_package_at, ready_overview
 from broker.store.receipts import replay_receipt
-from broker.store.unread_files import StoredUnreadFiles
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
 from broker.web.account import access_routes
@@ -72,18 +71,11 @@ from broker.web.api.routes import install_api
 from broker.web.bearer import certificate_of
 from broker.web.console.routes import install_console
 from broker.web.control import (
-    LOOPBACK,
-    ControlAddress,
     Order,
-    announce,
-    control_routes,
-    new_token,
-    withdraw,
 )
 from broker.web.entrance import Access
 from broker.web.health import health_routes
 from broker.web.session import install_access
-from mapping.errors import LabbrokerError
 from mapping.line_habits import LineHabits
 from mapping.rules import ImportedLists
 
@@ -91,18 +83,6 @@ _log = logging.getLogger(__name__)
 
 # The doors count as busy when something was stored so lately.
 _BUSY_SECONDS = 0.1
-
-
-class DoorUnavailable(LabbrokerError):
-    code = "door-unavailable"
-    en = (
-        "The {door} door cannot listen on {host} port {port}: {reason}.",
-        "Stop the program that uses the port, or set another [{door}] port.",
-    )
-    zh = (
-        "{door} 無法於 {host} 連接埠 {port} 接收：{reason}。",
-        "請停止占用該連接埠的程式，或在 [{door}] 設定其他 port。",
-    )
 
 
 class Broker:
@@ -123,7 +103,7 @@ class Broker:
         self._directory = SourceDirectory(
             settings.sources,
             {folder.source_id for folder in settings.folders},
-            certificates_required=_asks_for_certificate(settings.mllp.tls),
+            certificates_required=asks_for_certificate(settings.mllp.tls),
         )
         self._cards = Cards(settings, clock)
         self._channels = Channels(settings, environ, self._cards)
@@ -336,48 +316,10 @@ class Broker:
 
     async def _open_doors(self) -> None:
         settings = self.settings
-        self._mllp = MllpServer(
-            self.intake,
-            self._directory.source_of_peer,
-            MllpLimits(
-                frame_bytes=settings.mllp.max_frame_bytes,
-                connections=settings.mllp.max_connections,
-                frame_seconds=settings.mllp.frame_timeout_seconds,
-                idle_seconds=settings.mllp.idle_timeout_seconds,
-            ),
+        self._mllp = await open_mllp(
+            settings.mllp, self.intake, self._directory.source_of_peer, self._closing
         )
-        self._closing.push_async_callback(self._mllp.stop)
-        if settings.mllp.enabled:
-            with _door("mllp", settings.mllp.host, settings.mllp.port):
-                await self._mllp.start(
-                    settings.mllp.host, settings.mllp.port, tls=_tls_context(settings.mllp.tls)
-                )
-            log_event(
-                _log,
-                "door.opened",
-                door="mllp",
-                host=settings.mllp.host,
-                port=self._mllp.port,
-            )
-        self._folders = FolderDoor(
-            self.intake,
-            [
-                WatchedFolder(
-                    path=folder.path,
-                    source_id=folder.source_id,
-                    quiet_seconds=folder.quiet_seconds,
-                    scan_seconds=folder.scan_seconds,
-                    polling=folder.polling,
-                    needs_marker=folder.needs_marker,
-                    text_media=self._text_media(folder.source_id),
-                )
-                for folder in settings.folders
-            ],
-            report=log_folder_event,
-            unread=StoredUnreadFiles(self.reader),
-        )
-        self._closing.push_async_callback(self._folders.stop)
-        await self._folders.start()
+        self._folders = await open_folders(settings, self.intake, self.reader, self._closing)
         application = web.Application(client_max_size=settings.http.max_body_bytes)
         install_access(
             application,
@@ -431,14 +373,16 @@ class Broker:
                 self._runner,
                 settings.http.host,
                 settings.http.port,
-                ssl_context=_tls_context(settings.http.tls),
+                ssl_context=tls_context(settings.http.tls),
             )
-            with _door("http", settings.http.host, settings.http.port):
+            with listening("http", settings.http.host, settings.http.port):
                 await site.start()
             log_event(
                 _log, "door.opened", door="http", host=settings.http.host, port=self.http_port
             )
-        await self._open_control(orders)
+        await open_control(
+            settings, self.replay, audited(orders, self._writer, self.clock), self._closing
+        )
 
     def _orders(self) -> Mapping[str, Order]:
         """What a person may ask for, at the control door and on the pages: one object for both,
@@ -451,27 +395,6 @@ class Broker:
             **visit_orders(self.intake, self.reader, self.pipeline.visit_import),
             **self._cards.orders(),
         }
-
-    async def _open_control(self, orders: Mapping[str, Order]) -> None:
-        """The control door: on this machine alone, whatever the HTTP door listens on and whether
-        or not it is open or speaks TLS."""
-        settings = self.settings
-        token = new_token()
-        application = web.Application(client_max_size=settings.http.max_body_bytes)
-        application.add_routes(
-            control_routes(token, self.replay, audited(orders, self._writer, self.clock))
-        )
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)
-        self._closing.push_async_callback(runner.cleanup)
-        await runner.setup()
-        with _door("control", LOOPBACK, 0):
-            await web.TCPSite(runner, LOOPBACK, 0).start()
-        self._closing.callback(withdraw, settings.data_dir)
-        announce(settings.data_dir, ControlAddress(runner.addresses[0][1], token))
-
-    def _text_media(self, source_id: str) -> Media | None:
-        profile = self.settings.profiles.get(source_id)
-        return text_media(profile) if profile is not None else None
 
     def _hand_work(self) -> HandWork:
         return HandWork(
@@ -531,29 +454,3 @@ class Broker:
         log_event(_log, "service.fault", level=logging.CRITICAL, error=error)
         self.exit_code = 1
         self._stopped.set()
-
-
-@contextmanager
-def _door(name: str, host: str, port: int) -> Iterator[None]:
-    """Turn the system's refusal to listen into a sentence."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        raise DoorUnavailable(door=name, host=host, port=port, reason=reason) from error
-
-
-def _asks_for_certificate(tls: TlsSettings | None) -> bool:
-    return tls is not None and tls.client_ca is not None
-
-
-def _tls_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
-    if tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.certificate, tls.key)
-    if tls.client_ca is not None:
-        context.load_verify_locations(tls.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

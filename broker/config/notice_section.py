@@ -61,9 +61,7 @@ class NoticeSettings:
 def notices(root: Values) -> tuple[NoticeSettings, ...]:
     """The ways of values that have no problem of their own."""
     return tuple(
-        NoticeSettings(
-            **{key.name: entry[key.name] for key in NOTICE.keys}
-        )
+        NoticeSettings(**{key.name: entry[key.name] for key in NOTICE.keys})
         for entry in root.entries["notice"]
     )
 

@@ -22,6 +22,7 @@ from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
     delivery_tables,  # noqa: F401
     rate_tables,  # noqa: F401
+    unuploaded_tables,  # noqa: F401
 )
 from broker.store.dialect import is_shared
 from broker.store.folder_lock import take_folder_lock

@@ -8,7 +8,8 @@ from datetime import date
 from sqlalchemy import Connection, select
 
 from broker.store.rate_tables import rate_order
-from broker.store.schema import unuploaded_list, unuploaded_row, visit
+from broker.store.schema import visit
+from broker.store.unuploaded_tables import unuploaded_list, unuploaded_row
 from mapping.moment import TAIPEI
 from mapping.rates.counted_order import NhiList, OrderKey
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from broker.store.dialect import placed
 from broker.store.rows import AnyRow
-from broker.store.schema import record, unuploaded_list, unuploaded_row, visit, visit_order
+from broker.store.schema import record, visit, visit_order
+from broker.store.unuploaded_tables import unuploaded_list, unuploaded_row
 from mapping.moment import TAIPEI
 from mapping.unuploaded import (
     IMAGE_ONLY_CODES,

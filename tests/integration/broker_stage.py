@@ -16,8 +16,8 @@ from adapters.folder.formats.ic_card_writer import write_ic_card
 from adapters.ports.intake import Accepted, Door, Media, Payload
 from broker.bootstrap.readers import READERS
 from broker.check_reports import CheckReports
-from broker.demo.people import CLINIC, LAB, visits
 from broker.delivery.agreement import Agreements, DeliveryAgreement
+from broker.demo.people import CLINIC, LAB, visits
 from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.pipeline import Pipeline

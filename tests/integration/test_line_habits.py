@@ -8,7 +8,6 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -158,11 +157,11 @@ async def test_a_draft_made_before_the_confirmation_is_not_stored_after_it(
 ) -> None:
     async with open_stage(tmp_path) as stage:
         habits = await first_and_changed(stage)
-        original: Callable[[Pipeline, Any], Any] = Pipeline._store
+        original = Pipeline._store
         late: list[bool] = []
 
-        def meanwhile(pipeline: Pipeline, work: Any) -> Any:
-            store = original(pipeline, work)
+        def meanwhile(pipeline: Pipeline, work: Any, turn: Any) -> Any:
+            store = original(pipeline, work, turn)
             if not late:
                 late.append(True)
                 habits.load([each._replace(known=True) for each in _kept(stage)])

@@ -25,8 +25,8 @@ from broker.cli.main import main
 from broker.demo.messages import Line, Times, oru
 from broker.demo.people import CLINIC, LAB, PEOPLE, STRANGER, visits
 from broker.store.engine import open_reader, open_writer
-from broker.store.schema import unuploaded_list, unuploaded_row
 from broker.store.unuploaded import ListHead, append_rows, begin_list
+from broker.store.unuploaded_tables import unuploaded_list, unuploaded_row
 from mapping.finding import Finding
 from mapping.rocdate import roc_datetime
 from mapping.unuploaded import Outcome, codes_of, outcome_of
