@@ -54,6 +54,15 @@ def make_first_administrator(connection: Connection, folder: Path, now: datetime
     return True
 
 
+def first_code(folder: Path) -> tuple[str, str] | None:
+    """Login and code of the first sign-in; None once a password has been chosen."""
+    try:
+        lines = (folder / FIRST_SIGN_IN).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    return lines[0].removeprefix("login: "), lines[1].removeprefix("code: ")
+
+
 def forget_first_code(folder: Path) -> None:
     """A password was chosen: the file has done its duty."""
     (folder / FIRST_SIGN_IN).unlink(missing_ok=True)

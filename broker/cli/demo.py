@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adapters.folder.formats.ic_card_writer import write_ic_card
+from broker.bootstrap.people_orders import first_code
 from broker.demo.cards import CARDS, card_at_desk, patients_at_desk
 from broker.demo.channels import CHANNELS
 from broker.demo.messages import (
@@ -180,6 +181,13 @@ def _opening(stage: Rehearsal, chinese: bool) -> str:
 def _still_running(stage: Rehearsal, chinese: bool) -> str:
     address = f"http://127.0.0.1:{stage.broker.http_port}"
     settings = stage.folder / "labbroker.toml"
+    login, code = first_code(stage.broker.settings.data_dir) or ("admin", "")
     if chinese:
-        return f"\n服務仍在執行：{address}（設定檔 {settings}）。按 Ctrl-C 結束。\n"
-    return f"\nIt is still running at {address} (settings: {settings}). Ctrl-C ends it.\n"
+        return (
+            f"\n服務仍在執行（設定檔 {settings}）。按 Ctrl-C 結束。\n"
+            f"請以瀏覽器開啟 {address}，帳號 {login}，一次性代碼 {code}。\n"
+        )
+    return (
+        f"\nIt is still running (settings: {settings}). Ctrl-C ends it.\n"
+        f"Open {address} in a browser: login {login}, one-time code {code}\n"
+    )

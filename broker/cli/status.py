@@ -11,19 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.config import load_settings
+from broker.rates.month import Month
+from broker.rates.standing import plain_number, standings
 from broker.store.alarms import AlarmKind, open_alarms
 from broker.store.code_maps import code_counts
 from broker.store.engine import open_reader
 from broker.store.location import StoreLocation
 from broker.store.overview import (
-    clinic_rates,
     held_counts,
     next_due_at,
     package_counts,
     receipt_counts,
     record_counts,
 )
-from mapping.catalogue.tables import order_codes
 from mapping.errors import Language
 from mapping.moment import TAIPEI
 
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 def overview(place: Path | StoreLocation) -> dict[str, Any]:
     """The counts of a store as plain values; times are ISO 8601."""
     reader = open_reader(place)
+    month = Month.of(datetime.now(TAIPEI).date())
     try:
         with reader.connect() as connection:
             due = next_due_at(connection)
@@ -81,16 +82,17 @@ def overview(place: Path | StoreLocation) -> dict[str, Any]:
                     for row in open_alarms(connection)
                 ],
                 "next_due_at": due.isoformat(timespec="seconds") if due else None,
+                "month": str(month),
                 "rates": [
                     {
-                        "clinic": rate.clinic_code,
-                        "due": rate.due,
-                        "uploaded": rate.uploaded,
-                        "on_time": rate.on_time,
-                        "opted_out": rate.opted_out,
-                        "percent": rate.percent,
+                        "clinic": each.clinic_code,
+                        "due": plain_number(each.due),
+                        "uploaded": plain_number(each.uploaded),
+                        "on_time": plain_number(each.on_time),
+                        "opted_out": plain_number(each.opted_out),
+                        "percent": None if each.percent is None else str(each.percent),
                     }
-                    for rate in clinic_rates(connection, frozenset(order_codes()))
+                    for each in standings(connection, month.first, month.last)
                 ],
             }
     finally:
@@ -132,7 +134,7 @@ def _text(told: dict[str, Any], language: Language) -> str:
         label = "最近期限" if chinese else "Next due"
         lines.append(f"{label}  {local:%Y-%m-%d %H:%M} (Taipei)")
     for rate in told["rates"]:
-        label = "24 小時上傳率" if chinese else "24-hour rate"
+        label = f"24 小時上傳率 {told['month']}" if chinese else f"24-hour rate {told['month']}"
         percent = "-" if rate["percent"] is None else f"{rate['percent']} %"
         lines.append(f"{label}  {rate['clinic']}  {rate['on_time']}/{rate['due']}  {percent}")
     return "\n".join(lines) + "\n"

@@ -6,25 +6,29 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
 
 from broker.demo.words import held_word
 from broker.finding_json import findings_from_json
+from broker.rates.standing import percent_of, plain_number, standings
 from broker.states import RecordState
 from broker.store.overview import (
-    clinic_rates,
     living_records,
     quarantined_receipts,
     receipt_counts,
     record_counts,
 )
 from broker.store.rows import AnyRow
-from mapping.catalogue.tables import order_code, order_codes
+from mapping.catalogue.tables import order_code
 from mapping.errors import Language
 from mapping.finding import Finding, Severity, finding_texts
+from mapping.moment import TAIPEI
 
+_LOOKS_BACK = timedelta(days=92)
 _STATES = {
     "accepted": ("accepted by NHI", "檢核正確"),
     "rejected": ("rejected by NHI", "檢核錯誤"),
@@ -51,7 +55,8 @@ def summarize(reader: Engine, language: Language) -> Summary:
         records = living_records(connection)
         receipts = receipt_counts(connection)
         states = record_counts(connection)
-        rates = clinic_rates(connection, frozenset(order_codes()))
+        today = datetime.now(TAIPEI).date()
+        rates = standings(connection, today - _LOOKS_BACK, today)
         quarantined = quarantined_receipts(connection)
     rows = []
     held: Counter[str] = Counter()
@@ -79,7 +84,8 @@ def summarize(reader: Engine, language: Language) -> Summary:
         if row.version > 1:
             state += " (更正)" if chinese else " (corrected)"
         rows.append((row.order_code or "-", known.name_zh if known else "", state, why))
-    due = sum(rate.due for rate in rates)
+    due = sum((rate.due for rate in rates), Decimal(0))
+    percent = percent_of(sum((rate.on_time for rate in rates), Decimal(0)), due)
     numbers: dict[str, Any] = {
         "received": sum(receipts.values()),
         "quarantined": len(quarantined),
@@ -90,8 +96,8 @@ def summarize(reader: Engine, language: Language) -> Summary:
         "accepted": states.get(RecordState.ACCEPTED.value, 0),
         "rejected": states.get(RecordState.REJECTED.value, 0),
         "on_time": on_time,
-        "due": due,
-        "rate": None if not due else round(100 * sum(r.on_time for r in rates) / due, 1),
+        "due": plain_number(due),
+        "rate": None if percent is None else float(percent),
         "quarantine_reasons": dict(sorted(Counter(row.error_code for row in quarantined).items())),
     }
     return Summary(numbers, tuple(rows))

@@ -1,10 +1,9 @@
-"""Counts for people: what came in, what stands where, what counts in a clinic's rate."""
+"""Counts for people: what came in, and what stands where."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,27 +13,6 @@ from broker.states import RecordState
 from broker.store.receipts import IS_QUARANTINED, IS_STORED
 from broker.store.rows import AnyRow
 from broker.store.schema import package, receipt, record
-from broker.store.visits import list_visits
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """Orders of a clinic by its own card data (quantity counted), and how many NHI accepted.
-
-    ``on_time`` counts those confirmed within 24 hours of their clock's start; ``uploaded`` all
-    that were accepted. Opted-out orders stand apart, in neither number.
-    """
-
-    clinic_code: str
-    due: int
-    uploaded: int
-    on_time: int
-    opted_out: int
-
-    @property
-    def percent(self) -> float | None:
-        """The 24-hour rate in percent, None where no order is due."""
-        return None if self.due == 0 else round(100 * self.on_time / self.due, 1)
 
 
 def receipt_counts(connection: Connection) -> dict[str, int]:
@@ -152,43 +130,6 @@ def receipts_with_findings(connection: Connection) -> Iterator[tuple[int, str, l
     )
     for row in rows:
         yield row.id, row.source_id, json.loads(row.findings)
-
-
-def clinic_rates(connection: Connection, in_scope: frozenset[str]) -> list[Rate]:
-    """The IC-card based 24-hour rate of each clinic whose visits are known.
-
-    ``in_scope`` are the order codes that count (SPEC114 table 3). Quantity is counted (seed S000:
-    總量), and an order counts once whatever versions its result had.
-    """
-    accepted: dict[tuple[int, str], bool] = {}
-    rows = connection.execute(
-        select(
-            record.c.visit_id, record.c.order_code, record.c.confirmed_at, record.c.due_at
-        ).where(
-            record.c.was_accepted,
-            record.c.visit_id.is_not(None),
-            record.c.state != RecordState.SUPERSEDED.value,
-        )
-    )
-    for row in rows:
-        on_time = row.confirmed_at is not None and row.confirmed_at <= row.due_at
-        key = (row.visit_id, row.order_code)
-        accepted[key] = accepted.get(key, False) or on_time
-    totals: dict[str, list[int]] = {}
-    for visit_id, visit in list_visits(connection):
-        total = totals.setdefault(visit.institution_code, [0, 0, 0, 0])
-        for order in visit.orders:
-            if order.order_code not in in_scope or visit.cancelled or order.cancelled:
-                continue
-            quantity = int(order.quantity)
-            if order.upload_opted_out:
-                total[3] += quantity
-                continue
-            total[0] += quantity
-            if (visit_id, order.order_code) in accepted:
-                total[1] += quantity
-                total[2] += quantity if accepted[visit_id, order.order_code] else 0
-    return [Rate(code, *total) for code, total in sorted(totals.items())]
 
 
 _UNCONFIRMED = (

@@ -11,6 +11,7 @@ import pytest
 
 from broker.bootstrap.people_orders import (
     FIRST_SIGN_IN,
+    first_code,
     forget_first_code,
     make_first_administrator,
 )
@@ -114,5 +115,8 @@ def test_the_first_start_makes_one_operator_whose_code_only_the_service_can_read
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "login: admin" in path.read_text("utf-8")
     assert (account.person.role.value, account.state) == ("operator", "new")
+    login, code = first_code(tmp_path) or ("", "")
+    assert path.read_text("utf-8").startswith(f"login: {login}\ncode: {code}\n")
     forget_first_code(tmp_path)
     assert not path.exists()
+    assert first_code(tmp_path) is None
