@@ -248,6 +248,45 @@ async def test_a_package_past_its_date_that_never_arrived_is_sealed_anew(play: P
     play.assert_each_uploaded_once()
 
 
+async def test_a_package_past_its_date_is_proved_absent_before_its_records_are_sealed_again(
+    play: Play,
+) -> None:
+    play.fates = [Fate.LOST_ON_THE_WAY]
+    await play.stage.tell(1)
+    await play.stage.turn()
+    await play.stage.restart()
+    play.clock.pass_time(timedelta(days=3))
+    # The date is long past, but one denial right after the start proves nothing yet.
+    for _ in range(3):
+        await play.stage.turn()
+        assert (play.stage.packages(), play.stage.states()) == (["unknown"], ["unknown"])
+        play.clock.pass_time(SETTLE / 4)
+    assert len(play.gateway.sends) == 1
+    denied = play.gateway.queries
+    assert denied >= 1
+    await play.stage.run()
+    assert play.stage.packages() == ["stale", "checked"]
+    assert play.gateway.queries > denied, "the last word before the new seal is a denial"
+    assert play.stage.outcomes()[-2:] == [("ask", "absent"), ("send", "confirmed")]
+    play.assert_each_uploaded_once()
+
+
+async def test_a_package_past_its_date_that_shows_late_is_not_sealed_again(play: Play) -> None:
+    play.fates = [Fate.TORN_RECEIPT]
+    # The gateway took it, and denies it for a while after we have come back.
+    play.lags = [timedelta(days=3, minutes=10)]
+    await play.stage.tell(1)
+    await play.stage.turn()
+    play.stage.end()
+    play.clock.pass_time(timedelta(days=3))
+    await play.stage.start()
+    await play.stage.run()
+    assert play.stage.packages() == ["checked"]
+    assert len(play.gateway.sends) == 1
+    assert ("ask", "absent") in play.stage.outcomes()
+    play.assert_each_uploaded_once()
+
+
 async def test_a_package_past_its_date_that_did_arrive_is_adopted(play: Play) -> None:
     play.fates = [Fate.TORN_RECEIPT]
     play.gateway.down = lambda: True
