@@ -28,6 +28,7 @@ from broker.store.alarms import (
 from broker.store.critical import unconfirmed_by_clinic
 from broker.store.engine import open_snapshot
 from broker.store.leases import LeaseLost
+from broker.store.verdict_waits import overdue_verdicts
 from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -119,6 +120,10 @@ class DeadlineWatch:
                 due_at = row.found_at + CRITICAL_WITHIN
                 known = found.get(key, Threat(0, due_at))
                 found[key] = Threat(known.records + row.records, min(known.due_at, due_at))
+            for wait in overdue_verdicts(connection, now):
+                reason = f"{wait.days}-days"
+                key = AlarmKey(AlarmKind.VERDICT_OVERDUE, wait.institution_code, reason)
+                found[key] = Threat(wait.records, wait.gone_at)
         return found
 
     def _kind(self, group: Unconfirmed, pace: Pace, now: datetime) -> AlarmKind | None:

@@ -103,14 +103,17 @@ CARD_WORDS = {
     AlarmKind.CARD_AWAY.value: ("Card away", "卡片不在"),
     AlarmKind.CRITICAL.value: ("Critical results not confirmed", "危急值未確認"),
     AlarmKind.CERTIFICATE_ENDS.value: ("Certificate ends", "憑證將到期"),
+    AlarmKind.VERDICT_OVERDUE.value: ("No check report, kept until", "檢核結果未取得，保存至"),
 }
+
+_DATED = (AlarmKind.CERTIFICATE_ENDS.value, AlarmKind.VERDICT_OVERDUE.value)
 
 
 def _alarm_text(alarm: dict[str, Any], chinese: bool) -> str:
     due = datetime.fromisoformat(alarm["due_at"]).astimezone(TAIPEI)
     if alarm["kind"] in CARD_WORDS:
         words = CARD_WORDS[alarm["kind"]][chinese]
-        until = f" {due:%Y-%m-%d}" if alarm["kind"] == AlarmKind.CERTIFICATE_ENDS else ""
+        until = f" {due:%Y-%m-%d}" if alarm["kind"] in _DATED else ""
         return f"{words}{until}  {alarm['institution']} {alarm['reason']} {alarm['records']}"
     late = alarm["kind"] == AlarmKind.MISSED
     what = (f"{alarm['institution']} {alarm['reason']} {alarm['records']}").strip()

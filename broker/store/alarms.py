@@ -52,15 +52,23 @@ class AlarmKind(StrEnum):
     """Critical results that nobody has confirmed; ``due_at`` is when the oldest should be."""
     CERTIFICATE_ENDS = "certificate-ends"
     """``due_at`` is the end of the card's certificate."""
+    VERDICT_OVERDUE = "verdict-overdue"
+    """NHI took packages and their check report has not come; ``due_at`` is when NHI no longer
+    keeps it."""
 
 
-DEADLINE_ALARMS = (AlarmKind.AT_RISK, AlarmKind.MISSED, AlarmKind.CRITICAL)
+DEADLINE_ALARMS = (
+    AlarmKind.AT_RISK,
+    AlarmKind.MISSED,
+    AlarmKind.CRITICAL,
+    AlarmKind.VERDICT_OVERDUE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AlarmKey:
     """``institution_code`` is who uploads, or the clinic where nobody is known yet. ``reason``
-    is the state of the records, or why they are held."""
+    is the state of the records, why they are held, or how long they have waited."""
 
     kind: AlarmKind
     institution_code: str

@@ -11,9 +11,11 @@ import pytest
 from sqlalchemy import update
 
 from broker.sandbox.upload_document import UploadedOrder
-from broker.store.schema import package, record
+from broker.store.alarms import open_alarms
+from broker.store.schema import alarm, package, record
 from tests.integration.submission_play import Play
 from tests.integration.submission_stage import (
+    CLINIC,
     NOW,
     standing,
 )
@@ -132,3 +134,35 @@ async def test_a_late_report_is_waited_for(play: Play) -> None:
     await play.stage.run()
     assert play.stage.states() == ["accepted"]
     assert len(play.gateway.sends) == 1
+
+
+async def test_a_report_that_does_not_come_is_alarmed_long_before_it_is_no_longer_kept(
+    play: Play,
+) -> None:
+    play.gateway.verdict_delay = timedelta(days=12, hours=12)
+    await play.stage.tell(2)
+    await play.stage.turn()
+    (sent,) = play.stage.rows(package)
+    seen = []
+    for _ in range(13):
+        await play.stage.turn()
+        await play.stage.watch.look()
+        seen.append("".join(row.reason for row in overdue(play)))
+        play.clock.pass_time(timedelta(days=1))
+    assert seen == [*[""] * 7, *["7-days"] * 5, "12-days"]
+    (alarmed,) = overdue(play)
+    assert (alarmed.institution_code, alarmed.records) == (CLINIC, 2)
+    assert alarmed.due_at == sent.confirmed_at + timedelta(days=14)
+    await play.stage.turn()
+    await play.stage.watch.look()
+    assert play.stage.states() == ["accepted"] * 2
+    assert overdue(play) == []
+    (fetched,) = play.stage.rows(package)
+    assert fetched.raw_verdict, "the report is archived as it came"
+    assert fetched.checked_at < alarmed.due_at
+    assert [row.reason for row in play.stage.rows(alarm)] == ["7-days", "12-days"]
+
+
+def overdue(play: Play) -> list[Any]:
+    with play.stage.reader.connect() as connection:
+        return [row for row in open_alarms(connection) if row.kind == "verdict-overdue"]
