@@ -12,7 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import check_upload, console_pages, door, fhir_bundles, files, matching, rates, sealing
+from bench import (
+    check_upload,
+    console_pages,
+    door,
+    fhir_bundles,
+    files,
+    idle,
+    matching,
+    rates,
+    sealing,
+)
 from bench.clock import RECORDS as OPEN_RECORDS
 from bench.clock import run as run_clock
 from bench.table import render
@@ -29,6 +39,7 @@ PARTS = (
     "files",
     "console",
     "rates",
+    "idle",
 )
 
 
@@ -68,6 +79,7 @@ def main() -> int:
             "clock": lambda: run_clock(folder / "clock", OPEN_RECORDS // (20 if quick else 1)),
             "console": lambda: console_pages.run(folder / "console", receipts),
             "rates": lambda: rates.run(folder / "rates", rates.ORDERS // (20 if quick else 1)),
+            "idle": lambda: idle.run(folder / "idle"),
         }
         for name in PARTS:
             if name not in asked.only.split(","):

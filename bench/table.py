@@ -20,6 +20,7 @@ def render(findings: dict[str, Any]) -> str:
         "clock": _clock,
         "console": _console,
         "rates": _rates,
+        "idle": _idle,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
 
@@ -191,6 +192,14 @@ def _rates(found: dict[str, Any]) -> list[str]:
         f"  {found['institutions']:,} institutions, {found['groups']} groups, "
         f"{found['orders']:,} orders: {found['seconds']} s, {found['cpu_seconds']} s of processor "
         f"time (goal <= {found['goal']})",
+    ]
+
+
+def _idle(found: dict[str, Any]) -> list[str]:
+    return [
+        "A service with nothing to do: its doors open, a folder looked at once a second",
+        f"{found['percent_of_a_core']:.2f} % of a core over {found['seconds']:.0f} s "
+        f"(goal < {found['goal_percent']:g} %)",
     ]
 
 
