@@ -90,6 +90,11 @@ clinic_code = "{clinic}"
 route = "clinic"
 commission = "specimen"
 
+[[delivery]]
+name = "demo-inbox"
+clinic = "{clinic}"
+kind = "inbox"
+
 [[institution]]
 code = "{clinic}"
 kind = "11"

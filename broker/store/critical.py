@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from broker.report_index import IndexedReport
 from broker.store.delivery_tables import critical_result
@@ -53,6 +53,15 @@ def _digest(report: IndexedReport, said: str) -> bytes:
     return hashlib.sha256(report.identity + said.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
+def _in_reach(institutions: frozenset[str]) -> ColumnElement[bool]:
+    mine = sorted(institutions - {""})
+    return or_(
+        critical_result.c.clinic_code.in_(mine),
+        critical_result.c.lab_code.in_(mine),
+        critical_result.c.source_id.in_(mine),
+    )
+
+
 def critical_of(
     connection: Connection,
     institutions: frozenset[str] | None,
@@ -64,17 +73,20 @@ def critical_of(
     """Critical results of these clinics, laboratories or sources (None: all), newest first."""
     statement = select(critical_result)
     if institutions is not None:
-        mine = sorted(institutions - {""})
-        statement = statement.where(
-            critical_result.c.clinic_code.in_(mine)
-            | critical_result.c.lab_code.in_(mine)
-            | critical_result.c.source_id.in_(mine)
-        )
+        statement = statement.where(_in_reach(institutions))
     if unconfirmed:
         statement = statement.where(critical_result.c.confirmed_at.is_(None))
     if before is not None:
         statement = statement.where(critical_result.c.id < before)
     return list(connection.execute(statement.order_by(critical_result.c.id.desc()).limit(count)))
+
+
+def critical_count(connection: Connection, institutions: frozenset[str] | None) -> int:
+    """How many of :func:`critical_of` nobody has confirmed."""
+    statement = select(func.count()).where(critical_result.c.confirmed_at.is_(None))
+    if institutions is not None:
+        statement = statement.where(_in_reach(institutions))
+    return connection.execute(statement).scalar_one()
 
 
 def confirm_critical(
@@ -88,10 +100,7 @@ def confirm_critical(
     for these institutions. Who was first stays."""
     statement = select(critical_result).where(critical_result.c.id == critical_id)
     if institutions is not None:
-        mine = sorted(institutions - {""})
-        statement = statement.where(
-            critical_result.c.clinic_code.in_(mine) | critical_result.c.lab_code.in_(mine)
-        )
+        statement = statement.where(_in_reach(institutions))
     row = connection.execute(statement).one_or_none()
     if row is not None and row.confirmed_at is None:
         connection.execute(

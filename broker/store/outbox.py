@@ -193,6 +193,16 @@ def inbox_of(
     return list(connection.execute(statement.order_by(outgoing.c.id.desc()).limit(count)))
 
 
+def unread_count(connection: Connection, institutions: frozenset[str] | None) -> int:
+    """How much of :func:`inbox_of` nobody has read."""
+    statement = select(func.count()).where(
+        outgoing.c.kind == DeliveryKind.INBOX.value, outgoing.c.state.in_(_OPEN)
+    )
+    if institutions is not None:
+        statement = statement.where(outgoing.c.clinic_code.in_(sorted(institutions - {""})))
+    return connection.execute(statement).scalar_one()
+
+
 def inbox_row(
     connection: Connection, institutions: frozenset[str] | None, outgoing_id: int
 ) -> AnyRow | None:

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, DummyCookieJar, web
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from broker.access.masking import masked_id
 from broker.access.roles import EVERYWHERE, Permission, Role, permissions_of
 from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event, person
 from broker.store.audit_check import verify_trail
+from broker.store.delivery_tables import critical_result, outgoing
 from broker.store.schema import (
     code_decision,
     lab_report,
@@ -73,12 +74,27 @@ def places(console: RunningConsole) -> dict[str, str]:
 
         report = connection.execute(select(lab_report)).first()
         assert report is not None
+        connection.execute(
+            insert(critical_result).values(
+                receipt_id=report.receipt_id,
+                number=report.number,
+                line=1,
+                said=b"",
+                clinic_code=CLINIC,
+                lab_code=LAB,
+                source_id=report.source_id,
+                reason="flag",
+                found_at=report.stored_at,
+            )
+        )
         return {
             "record": first(record.c.id),
             "package": first(package.c.id),
             "receipt": first(receipt.c.id),
             "visit": first(visit.c.id),
             "order": first(visit_order.c.order_code),
+            "delivery": first(outgoing.c.id),
+            "critical": first(critical_result.c.id),
             "clinic": CLINIC,
             "institution": CLINIC,
             "lab": LAB,
@@ -310,4 +326,11 @@ def what_stands(connection: Any) -> dict[str, Any]:
         for table in tables
     }
     states = connection.execute(select(record.c.id, record.c.state, record.c.held_reason))
-    return {**counts, "states": sorted(map(tuple, states))}
+    read = connection.execute(select(outgoing.c.id, outgoing.c.state))
+    confirmed = connection.execute(select(critical_result.c.id, critical_result.c.confirmed_by))
+    return {
+        "read": sorted(map(tuple, read)),
+        "confirmed": sorted(map(tuple, confirmed)),
+        **counts,
+        "states": sorted(map(tuple, states)),
+    }

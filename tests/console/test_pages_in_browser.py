@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from broker.access.roles import Role
+from broker.access.roles import Role, permissions_of
 from broker.demo.people import CLINIC, LAB, PEOPLE
 from broker.web.console.rendering import PAGES
 from broker.web.console.wording import say
@@ -16,13 +16,14 @@ from tests.console.pages import Visit, visiting
 from tests.console.running_console import RunningConsole
 
 WALK = {
-    **{page.name: page.path for page in PAGES},
+    **{page.name: page.path for page in PAGES if page.permission in permissions_of(Role.OPERATOR)},
     "record": "/records/1",
     "held-record": "/records/8",
     "rejected-record": "/records/9",
     "unmatched-record": "/records/7",
     "replay": "/records/8/replay",
     "upload": "/uploads/1",
+    "delivery": "/deliveries/1",
     "clinic-rates": f"/rates/{CLINIC}",
     "no-page": "/records/999999",
 }

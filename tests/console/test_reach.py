@@ -64,6 +64,8 @@ def paths(ids: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 IDS = {
+    "delivery": "1",
+    "critical": "1",
     "record": "1",
     "package": "1",
     "group": "0123abcd",

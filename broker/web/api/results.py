@@ -13,16 +13,16 @@ from adapters.ports.report_view import ReportView
 from broker.access.roles import Permission
 from broker.delivery.agreement import DeliveryFormat, DeliveryState
 from broker.delivery.reading import ReportReading
+from broker.delivery.taken_note import confirmed_by, read_by
 from broker.store.alarms import open_alarms
 from broker.store.audit import note
-from broker.store.critical import confirm_critical, critical_of
+from broker.store.critical import critical_of
 from broker.store.outbox import (
     attempts_of,
     deliveries_of,
     delivery_row,
     inbox_of,
     inbox_row,
-    mark_read,
     send_again,
 )
 from broker.store.rows import AnyRow
@@ -90,6 +90,11 @@ async def show_document(call: Call) -> Answer:
     row, view = await _view(call, trends=form is DeliveryFormat.PDF)
     body = await asyncio.to_thread(call.request.app[DELIVERY].documents[form], view)
     await audit(call.request, "show", _subject(row), {"by": "api", "format": form.value})
+    return document_answer(row, form, body)
+
+
+def document_answer(row: AnyRow, form: DeliveryFormat, body: bytes) -> web.Response:
+    """A document of a delivery, to be saved; nothing keeps it on the way."""
     kind, _, charset = _MEDIA[form].partition("; charset=")
     return web.Response(
         body=body,
@@ -106,22 +111,8 @@ async def read_result(call: Call) -> Answer:
     """Say that a person has read a result of the inbox."""
     desk, person = call.request.app[DESK], person_of(call.request)
 
-    def mark(connection: Any) -> AnyRow | None:
-        now = desk.clock()
-        row = mark_read(connection, call.path["delivery"], person.reach, person.login, now)
-        if row is not None:
-            note(
-                connection,
-                person=person.login,
-                action="read-result",
-                kind="delivery",
-                subject=str(row.id),
-                institution=row.clinic_code,
-                at=now,
-            )
-        return row
-
-    if await desk.write(mark) is None:
+    row = await desk.write(lambda c: read_by(c, call.path["delivery"], person, desk.clock()))
+    if row is None:
         raise not_found()
     return {"read": True}
 
@@ -212,22 +203,7 @@ async def confirm(call: Call) -> Answer:
     """A person has taken note of a critical result and acts on it; audited."""
     desk, person = call.request.app[DESK], person_of(call.request)
 
-    def mark(connection: Any) -> AnyRow | None:
-        now = desk.clock()
-        row = confirm_critical(connection, call.path["critical"], person.reach, person.login, now)
-        if row is not None and row.confirmed_at is None:
-            note(
-                connection,
-                person=person.login,
-                action="confirm-critical",
-                kind="critical",
-                subject=str(row.id),
-                institution=row.clinic_code,
-                at=now,
-            )
-        return row
-
-    row = await desk.write(mark)
+    row = await desk.write(lambda c: confirmed_by(c, call.path["critical"], person, desk.clock()))
     if row is None:
         raise not_found()
     return {"confirmed_by": row.confirmed_by or person.login}

@@ -12,8 +12,11 @@ from broker.store.person_language import set_language
 from broker.web.console.audit_trail import show_audit
 from broker.web.console.cards import show_cards
 from broker.web.console.codes import EVIDENCE, confirm_habit, decide_code, show_codes
+from broker.web.console.critical import confirm_result, show_critical
+from broker.web.console.deliveries import show_deliveries, show_delivery
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.entry import show_entry, show_open_orders, take_entry
+from broker.web.console.inbox import read_result, send_document, show_inbox, show_result
 from broker.web.console.kept import Kept
 from broker.web.console.people import change_people, show_people
 from broker.web.console.rates import BOARDS, show_clinic_rates, show_rates
@@ -34,6 +37,7 @@ from broker.web.identity import for_anybody, person_of, signed_in
 
 _ID = r"{record:[0-9]{1,12}}"
 _PACKAGE = r"{package:[0-9]{1,12}}"
+_DELIVERY = r"{delivery:[0-9]{1,12}}"
 _VISIT = r"{visit:[0-9]{1,12}}/{order:[0-9A-Za-z]{1,12}}"
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -64,6 +68,14 @@ def console_routes() -> list[web.RouteDef]:
         web.get("/uploads", show_uploads),
         web.get(rf"/uploads/{_PACKAGE}", show_upload),
         web.post(rf"/uploads/{_PACKAGE}/settle", settle_upload),
+        web.get("/inbox", show_inbox),
+        web.get(rf"/inbox/{_DELIVERY}", show_result),
+        web.get(rf"/inbox/{_DELIVERY}/document", send_document),
+        web.post(rf"/inbox/{_DELIVERY}/read", read_result),
+        web.get("/critical", show_critical),
+        web.post(r"/critical/{critical:[0-9]{1,12}}/confirm", confirm_result),
+        web.get("/deliveries", show_deliveries),
+        web.get(rf"/deliveries/{_DELIVERY}", show_delivery),
         web.get("/rates", show_rates),
         web.get(r"/rates/{clinic:[0-9A-Z]{10}}", show_clinic_rates),
         web.get("/sources", show_sources),

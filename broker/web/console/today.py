@@ -10,7 +10,9 @@ from sqlalchemy import Connection
 
 from broker.access.person import Person
 from broker.access.roles import Permission
+from broker.store.critical import critical_count
 from broker.store.due_work import day_flow, due_counts, most_urgent, recent_alarms
+from broker.store.outbox import unread_count
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.flow_chart import HEIGHT, WIDTH, flow_chart
 from broker.web.console.looks import urgency
@@ -39,6 +41,10 @@ def _look(connection: Connection, desk: Desk, person: Person) -> dict[str, Any]:
         "counts": counts,
         "urgent": [(row, urgency(row.due_at, now, desk.warn)) for row in urgent],
         "alarms": recent_alarms(connection, reach, now - _ALARMS_SINCE, _ALARMS),
+        "critical": critical_count(connection, reach),
+        "unread": unread_count(connection, reach)
+        if person.may(Permission.RECEIVE_RESULTS)
+        else None,
         "chart": flow_chart(day_flow(connection, reach, now)),
         "chart_size": (WIDTH, HEIGHT),
         "warn_hours": desk.settings.schedule.warn_before_hours,
