@@ -122,8 +122,9 @@ def reference_text(reference: ReferenceRange) -> str:
         return ""
     if reference.raw.strip():
         return reference.raw.strip()
-    between = f"{reference.low} - {reference.high}".strip(" -") if reference.high else reference.low
-    return reference.text or between
+    low, high = reference.low, reference.high
+    # A lower bound alone is ``[70][]`` as in OBX-7 and at NHI: which bound it is must be seen.
+    return reference.text or (f"{low} - {high}" if low and high else f"[{low}][{high}]")
 
 
 def time_text(moment: Moment | None) -> str:

@@ -26,6 +26,7 @@ from mapping.report import (
     Observation,
     ObservationStatus,
     Patient,
+    ReferenceRange,
     ReportStatus,
     Specimen,
 )
@@ -165,3 +166,16 @@ def test_a_workbook_holds_texts_and_no_formulas() -> None:
 def test_what_a_workbook_has_no_place_for_is_refused() -> None:
     with pytest.raises(UnwritableDocument):
         write_xlsx(replace(VIEW, lines=(replace(LINES[0], value="\x01"),)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "written"),
+    [("-2", "2", "-2 - 2"), ("-3", "-1", "-3 - -1"), ("", "-1", "[][-1]"), ("70", "", "[70][]")],
+    ids=["both", "below-zero", "high-alone", "low-alone"],
+)
+def test_bounds_that_were_sent_apart_keep_their_signs_and_sides(
+    low: str, high: str, written: str
+) -> None:
+    line = replace(LINES[0], reference=ReferenceRange(low, high))
+    _, row = csv.reader(io.StringIO(write_csv(replace(VIEW, lines=(line,))).decode("utf-8-sig")))
+    assert row[COLUMNS.index("參考值")].removeprefix("'") == written
