@@ -70,11 +70,15 @@ def begin_attempt(connection: Connection, login: str, address: str, now: datetim
     return timedelta(0)
 
 
-def forgive_attempt(connection: Connection, login: str, address: str, now: datetime) -> None:
+def forgive_attempt(
+    connection: Connection, login: str, address: str, now: datetime, *, whole: bool = True
+) -> None:
     """The attempt was right: the account's failures are forgotten, the address's only by one, so
-    that an account of one's own is no way to try many others."""
+    that an account of one's own is no way to try many others. Not ``whole``: something is still
+    to be proved, and all are forgiven by this one attempt alone, so that who knows the password
+    cannot try the codes of the second factor through."""
     for patience, digest in _keys(login, address):
-        if patience is not ADDRESS:
+        if whole and patience is not ADDRESS:
             connection.execute(delete(sign_in_failure).where(sign_in_failure.c.digest == digest))
             continue
         connection.execute(

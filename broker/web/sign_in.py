@@ -77,7 +77,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     stage = _stage_after(request, known, password)
 
     def enter(connection: Connection) -> str:
-        forgive_attempt(connection, login, address, now)
+        forgive_attempt(connection, login, address, now, whole=stage is not Stage.SECOND)
         return enter_as(request, connection, known.person_id, known.login, stage)
 
     return proceed(request, await access.write(enter), stage, after)

@@ -290,6 +290,25 @@ async def test_codes_of_the_second_factor_are_not_tried_through(far: Stage) -> N
     assert statuses[-1] == 429
 
 
+async def test_who_knows_the_password_cannot_try_the_codes_through_by_signing_in_anew(
+    far: Stage,
+) -> None:
+    await test_from_another_machine_a_second_factor_must_be_set_up(far)
+    far.now += timedelta(days=2)
+    statuses = []
+    for round_ in range(4):
+        browser = Browser(far, "203.0.113.10")
+        statuses.append((await browser.sign_in(LOGIN, PASSWORD)).status)
+        if statuses[-1] == 429:
+            break
+        await browser.follow()
+        for number in range(4):
+            code = f"{round_ * 10 + number:06d}"
+            statuses.append((await browser.post("/sign-in/second", code=code)).status)
+    assert 429 in statuses
+    assert statuses.count(401) <= 6
+
+
 async def test_over_an_open_network_nobody_signs_in(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
