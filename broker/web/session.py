@@ -52,9 +52,11 @@ async def guard_requests(
         raise forbidden(request)
     bearer = await bearer_of(request) if is_api(request) else None
     if bearer is not None:
-        # Nothing that a browser sends by itself: another site cannot make it send this.
         request[PERSON] = bearer.person
         check_guard(request, guard)
+        # No browser sends a token by itself, but it does show a certificate.
+        if changes_something(request) and is_from_elsewhere(request):
+            raise _not_our_own(request)
         return await handler(request)
     token = request.cookies.get(cookie_name(request), "")
     session = await _session(request, token) if token else None

@@ -53,7 +53,13 @@ async def door(folder: Path, pem: Path) -> AsyncIterator[tuple[str, Any]]:
 
     application = web.Application()
     install_access(application, Access(engine, write, lambda: NOW))
-    application.add_routes([*access_routes(), web.get("/api/v1/records", records)])
+    application.add_routes(
+        [
+            *access_routes(),
+            web.get("/api/v1/records", records),
+            web.post("/api/v1/records", records),
+        ]
+    )
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=contexts(pem)[0])
@@ -81,6 +87,12 @@ async def test_a_certificate_opens_the_api_once_it_is_listed(tmp_path: Path) -> 
             add_token(connection, "his-1", "HIS", scopes, NOW, "test", certificate=der)
         async with session.get(f"{url}/api/v1/records") as answer:
             assert (answer.status, await answer.text()) == (200, "his-1")
+        async with session.post(f"{url}/api/v1/records") as answer:
+            assert answer.status == 200
+        # A browser shows its certificate to whatever page asks it to.
+        for told in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+            async with session.post(f"{url}/api/v1/records", headers=told) as answer:
+                assert answer.status == 403
         # The certificate itself is public: as a token it opens nothing.
         headers = {"Authorization": f"Bearer {der.hex()}"}
         async with session.get(f"{url}/api/v1/records", headers=headers) as answer:
