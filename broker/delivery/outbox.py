@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
+from adapters.ports.intake import StorageUnavailable
 from adapters.ports.outbox import Outgoing
 from broker.delivery.agreement import DeliveryAgreement, DeliveryState
 from broker.logs import log_event
@@ -18,8 +21,11 @@ from broker.store.engine import open_snapshot
 from broker.store.leases import LeaseLost
 from broker.store.outbox import begin_attempt, end_attempt, first_open
 from broker.store.rows import AnyRow
+from broker.store.storage_fault import storage_fault
 from broker.store.writer import Writer
 from mapping.errors import LabbrokerError
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -77,11 +83,14 @@ class StoredOutbox:
             hold = self._hold = self._hold or await self._node.take(name)
             if hold is None:
                 return None
-            row = await asyncio.to_thread(self._look)
+            row = await self._asked(self._look)
             if row is None:
                 return None
             try:
-                name, body = await asyncio.to_thread(self._made, row)
+                name, body = await self._asked(partial(self._made, row))
+            except StorageUnavailable:
+                # That the store is away says nothing of the report.
+                raise
             except LabbrokerError as error:
                 await self._end(row.id, DeliveryState.REFUSED, error_code=error.code)
                 continue
@@ -117,6 +126,18 @@ class StoredOutbox:
 
     async def failed(self, outgoing_id: int, reason: str) -> None:
         await self._end(outgoing_id, DeliveryState.FAILED, error_code=reason)
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        """``work`` off the loop. Raises :class:`StorageUnavailable` where the database is away:
+        then nothing was begun, and the sender asks again."""
+        try:
+            return await asyncio.to_thread(work)
+        except SQLAlchemyError as error:
+            fault = storage_fault(error)
+            if fault is None:
+                raise
+            log_event(_log, "store.unavailable", level=logging.ERROR, error=error)
+            raise StorageUnavailable(reason=fault.value) from None
 
     def _look(self) -> AnyRow | None:
         with open_snapshot(self._reader) as connection:

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import signal
+import sqlite3
 import sys
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pypdf import PdfReader
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
+from adapters.ports.intake import StorageUnavailable
 from adapters.ports.signing import SIGNATURE
 from broker.bootstrap.delivery import Rendering, report_reading
 from broker.bootstrap.readers import READERS
@@ -343,6 +346,29 @@ async def test_only_the_node_that_holds_a_destination_sends_to_it(tmp_path: Path
             node.gone = True
             assert await outbox.first() is not None
             assert states(stage) == ["sent"]
+
+
+async def test_a_store_that_is_away_refuses_no_report_and_ends_no_sender(tmp_path: Path) -> None:
+    away = sqlite3.OperationalError("disk I/O error")
+    away.sqlite_errorcode = sqlite3.SQLITE_IOERR
+
+    async with Receiver().listening() as clinic:
+        to = agreement("a", MLLP, host="127.0.0.1", port=clinic.port)
+        async with open_stage(tmp_path, deliveries=(to,)) as stage:
+            await stage.receive(oru("F1", "1"))
+            real = Rendering(report_reading(ReadResults(stage.reader, READERS, {"lab": PROFILE})))
+            faults = [OperationalError("SELECT 1", {}, away)]
+
+            def render(agreement: Any, row: Any, now: Any) -> tuple[str, bytes]:
+                if faults:
+                    raise faults.pop()
+                return real(agreement, row, now)
+
+            outbox = StoredOutbox(to, stage.writer, stage.reader, render, lambda: NOW)
+            with pytest.raises(StorageUnavailable):
+                await outbox.first()
+            assert states(stage) == ["queued"]
+            assert await outbox.first() is not None
 
 
 _CHILD = """
