@@ -63,6 +63,7 @@ FIELDS: Mapping[str, FieldRule] = {
     "records": FieldRule(Shape.NUMBER, "Number of records."),
     "rejected": FieldRule(Shape.NUMBER, "Records that NHI found wrong."),
     "reports": FieldRule(Shape.NUMBER, "Number of laboratory reports."),
+    "rows": FieldRule(Shape.NUMBER, "Number of rows of the store."),
     "seconds": FieldRule(Shape.NUMBER, "How long it took."),
     "settings_file": FieldRule(Shape.YES_NO, "Whether a settings file was given."),
     "size_bytes": FieldRule(Shape.NUMBER, "Size of a payload or file."),
@@ -106,6 +107,9 @@ EVENTS: Mapping[str, EventRule] = {
     "lease.lost": _event("Another node does this work now.", "reason"),
     "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
+    "retention.erased": _event(
+        "What is older than the settings keep it was erased.", "reason rows size_bytes"
+    ),
     "store.unavailable": _event("The store refused a write; nothing was acknowledged.", "reason"),
     "list.unreadable": _event("A list of the settings was left out: it cannot be read."),
     "door.opened": _event("A door listens.", "door host port source"),
@@ -139,7 +143,8 @@ EVENTS: Mapping[str, EventRule] = {
     ),
     "delivery.fault": _event("A result could not be made ready for a clinic.", "delivery_id"),
     "deadline.alarm": _event(
-        "Records may come late, or are late: one alarm for each institution and reason.",
+        "Records may come late, or are late, or their check report has not come for 7 or 12 days: "
+        "one alarm for each institution and reason.",
         "institution reason records due_at",
     ),
     "deadline.over": _event(

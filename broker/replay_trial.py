@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from mapping.profile import SourceProfile
 from mapping.record import record_to_json
 
 _STAYS = frozenset({RecordState.HELD.value, RecordState.READY.value})
+
+
+_NO_BYTES = hashlib.sha256(b"").digest()
 
 
 class NothingToReplay(LabbrokerError):
@@ -60,6 +64,8 @@ def try_replay(
     if row is None or reader is None:
         raise NothingToReplay(receipt=receipt_id)
     profile = profiles.get(row.source_id) or SourceProfile(row.source_id)
+    if not row.raw and row.sha256 != _NO_BYTES:
+        raise NothingToReplay(receipt=receipt_id)
     parsed = reader(row.raw, profile)
     if parsed.content is not Content.REPORTS:
         raise NothingToReplay(receipt=receipt_id)

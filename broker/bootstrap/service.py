@@ -50,6 +50,7 @@ from broker.drafting import Drafting
 from broker.intake import DurableIntake
 from broker.logs import log_event
 from broker.operation.notices import AlarmNotices
+from broker.operation.retention import Retention, days_kept, retention_orders
 from broker.packages import Sealer
 from broker.pipeline import Pipeline
 from broker.reading_room import ReadingRoom
@@ -280,6 +281,14 @@ class Broker:
         self._keep(self.scheduler.run())
         self._watch_task = self._keep(watch.run())
         self.deliveries.start(self._keep)
+        self._retention = Retention(
+            self._writer,
+            self.reader,
+            days_kept(settings.retention_days),
+            self.clock,
+            self._store.node,
+        )
+        self._retention_task = self._keep(self._retention.run())
         self._start_notices()
 
     def _load_lists(self) -> ImportedLists:
@@ -311,6 +320,7 @@ class Broker:
             self._notices_task.cancel()
         self._pipeline_task.cancel()
         self._watch_task.cancel()
+        self._retention_task.cancel()
         self.scheduler.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -394,6 +404,7 @@ class Broker:
             **self._hand_uploads().orders(),
             **visit_orders(self.intake, self.reader, self.pipeline.visit_import),
             **self._cards.orders(),
+            **retention_orders(self._retention),
         }
 
     def _hand_work(self) -> HandWork:

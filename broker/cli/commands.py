@@ -86,6 +86,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("audit", "say who saw and did what, verify the trail", "稽核紀錄：查詢、驗證、匯出"),
     Command("token", "let machines in at the API", "管理 API 權杖"),
     Command("backup", "copy the store, verify and restore copies", "備份、驗證與還原資料庫"),
+    Command("retention", "erase what is final and old enough", "刪除已結案且逾保存期限的資料"),
     Command("doctor", "say what is set up, what is missing and what to do", "檢查安裝與設定狀態"),
     Command("version", "say which version this is", "顯示版本"),
 )

@@ -27,6 +27,7 @@ from broker.config.delivery_sections import (
 from broker.config.notice_section import notice_contradictions, notices
 from broker.config.problems import ContradictingSettings, UnknownSetting
 from broker.config.reading import Values
+from broker.config.retention_section import retention_days
 from broker.config.settings import (
     FolderSettings,
     HttpSettings,
@@ -91,6 +92,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         agent=agent(root),
         pairings=pairings(root),
         access=access_settings(root.sections["access"]),
+        retention_days=retention_days(root.sections["retention"]),
     )
 
 

@@ -10,6 +10,7 @@ from broker.config.card_sections import AGENT, CARD, PAIRING
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.delivery_sections import CRITICAL_LIMIT, DELIVERY
 from broker.config.notice_section import NOTICE
+from broker.config.retention_section import RETENTION
 from broker.config.shape import REQUIRED, Key, Kind, Section
 from mapping.file_profile import RESULT_COLUMNS
 
@@ -475,6 +476,7 @@ SETTINGS = Section(
         _SCHEDULE,
         _LISTS,
         _STORE,
+        RETENTION,
         _LOGGING,
     ),
 )

@@ -189,6 +189,8 @@ class Settings:
     agent: AgentSettings = field(default_factory=AgentSettings)
     pairings: tuple[Pairing, ...] = ()
     access: AccessSettings = field(default_factory=AccessSettings)
+    retention_days: Mapping[str, int | None] = field(default_factory=dict)
+    """By what is kept; nothing, or None: for good."""
 
     store_url: str = field(default="", repr=False)
     lease_seconds: float = 20

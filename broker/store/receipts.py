@@ -38,6 +38,8 @@ _ROWS_AT_ONCE = 32
 # A literal, so that SQLite can prove that its partial index holds all that is asked for.
 IS_STORED = receipt.c.state == literal_column("'stored'")
 IS_QUARANTINED = receipt.c.state == literal_column("'quarantined'")
+HAS_BYTES = (func.length(receipt.c.raw) > 0) | (receipt.c.sha256 == hashlib.sha256(b"").digest())
+"""False for a receipt whose bytes were erased after their time."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = ReceiptState.STORED.value
 _OWED = Acknowledgement.OWED.value
@@ -247,13 +249,15 @@ def finish_receipt(
 
 
 def replay_receipt(connection: Connection, receipt_id: int) -> bool:
-    """Let the pipeline read the same bytes again. False where there is no such receipt."""
+    """Let the pipeline read the same bytes again. False where there is no such receipt, or its
+    bytes were erased after their time."""
     return (
         connection.execute(
             update(receipt)
             .where(
                 receipt.c.id == receipt_id,
                 receipt.c.state.in_(sources_of(RECEIPT_TRANSITIONS, ReceiptState.STORED)),
+                HAS_BYTES,
             )
             .values(state=ReceiptState.STORED.value)
         ).rowcount

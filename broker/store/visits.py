@@ -21,6 +21,7 @@ from sqlalchemy import (
 from broker.states import HeldReason, ReceiptState
 from broker.store.hindrances import apply_hindrances
 from broker.store.order_numbers import numbered_visits, with_known_numbers
+from broker.store.receipts import HAS_BYTES
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from broker.store.visit_json import visit_from_text, visit_to_text
@@ -257,7 +258,7 @@ def _read_again(connection: Connection, receipt_ids: Sequence[int]) -> int:
         part = receipt_ids[start : start + _AT_ONCE]
         count += connection.execute(
             update(receipt)
-            .where(receipt.c.id.in_(part), receipt.c.state == ReceiptState.PARSED.value)
+            .where(receipt.c.id.in_(part), receipt.c.state == ReceiptState.PARSED.value, HAS_BYTES)
             .values(state=ReceiptState.STORED.value)
         ).rowcount
     return count
