@@ -11,7 +11,15 @@ from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import outgoing
 from broker.store.reach import record_in_reach
 from broker.store.rows import AnyRow
-from broker.store.schema import attempt, package, package_record, receipt, record, visit
+from broker.store.schema import (
+    attempt,
+    lab_report,
+    package,
+    package_record,
+    receipt,
+    record,
+    visit,
+)
 from broker.store.visit_json import visit_from_text
 from mapping.visit import Visit
 
@@ -48,6 +56,27 @@ def find_record(
     return connection.execute(
         select(record).where(record.c.id == record_id, record_in_reach(institutions))
     ).one_or_none()
+
+
+def receipt_in_reach(
+    connection: Connection, institutions: frozenset[str] | None, receipt_id: int
+) -> bool:
+    """Whether all that a receipt tells is of ``institutions``, so that its bytes may be shown."""
+    if institutions is None:
+        return True
+    codes = sorted(institutions - {""})
+    reports = select(lab_report.c.id).where(
+        lab_report.c.receipt_id == receipt_id,
+        ~or_(
+            lab_report.c.clinic_code.in_(codes),
+            lab_report.c.lab_code.in_(codes),
+            lab_report.c.source_id.in_(codes),
+        ),
+    )
+    records = select(record.c.id).where(
+        record.c.receipt_id == receipt_id, ~record_in_reach(institutions)
+    )
+    return all(connection.execute(others.limit(1)).first() is None for others in (reports, records))
 
 
 def record_way(

@@ -16,7 +16,7 @@ from broker.finding_json import findings_from_json
 from broker.replay_trial import try_replay
 from broker.states import HeldReason, RecordState
 from broker.store.choices import candidates_of
-from broker.store.record_way import RecordWay, find_record, record_way
+from broker.store.record_way import RecordWay, find_record, receipt_in_reach, record_way
 from broker.store.rows import AnyRow
 from broker.web.console.actions import (
     Notice,
@@ -152,7 +152,11 @@ async def _page(
 
     def look(connection: Connection) -> dict[str, Any] | None:
         way = record_way(connection, person.reach, record_id)
-        return None if way is None else _values(way, desk, language, clear)
+        if way is None:
+            return None
+        # A file may hold what another clinic ordered.
+        whole = clear and receipt_in_reach(connection, person.reach, way.receipt.id)
+        return _values(way, desk, language, clear, whole)
 
     values = await desk.read(look)
     if values is None:
@@ -162,13 +166,15 @@ async def _page(
     )
 
 
-def _values(way: RecordWay, desk: Desk, language: Language, clear: bool) -> dict[str, Any]:
+def _values(
+    way: RecordWay, desk: Desk, language: Language, clear: bool, whole: bool
+) -> dict[str, Any]:
     row, now = way.row, desk.clock()
     findings = findings_from_json(row.findings)
     known = order_code(row.order_code)
     raw = (
         lines(decoded(way.receipt.raw) or "")
-        if clear
+        if whole
         else masked_raw(way.receipt.raw, way.receipt.media)
     )
     waits = row.confirmed_at is None and row.state != RecordState.SUPERSEDED.value
