@@ -13,10 +13,12 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from adapters.ports.intake import StorageUnavailable
 from broker.store.dialect import suit_postgresql
 from broker.store.location import StoreUnreachable
 from broker.store.migrations import upgrade
 from broker.store.schema import metadata
+from broker.store.storage_fault import StorageFault, storage_fault
 
 # One key for everything: whoever writes anything but receipts holds it until its commit.
 WRITE_LOCK = 7_301_462_113
@@ -45,8 +47,11 @@ def open_shared_writer(url: str) -> Engine:
 
 
 def open_shared_reader(url: str) -> Engine:
-    """A read-only engine."""
-    return _engine(url, _IDLE_READER_SECONDS, read_only=True)
+    """A read-only engine. What is read through it raises ``StorageUnavailable`` while PostgreSQL
+    is away, which every worker waits out."""
+    engine = _engine(url, _IDLE_READER_SECONDS, read_only=True)
+    event.listen(engine, "handle_error", _wait_it_out)
+    return engine
 
 
 def _engine(url: str, idle_seconds: int, *, read_only: bool) -> Engine:
@@ -102,6 +107,15 @@ def _hide_details(context: Any) -> None:
     for error in (context.original_exception, context.sqlalchemy_exception):
         if error is not None:
             error.args = (text,)
+
+
+def _wait_it_out(context: Any) -> StorageUnavailable | None:
+    """What SQLAlchemy is to raise in the place of its own exception."""
+    error = context.sqlalchemy_exception or context.original_exception
+    fault = storage_fault(error)
+    if fault is None and context.is_disconnect:
+        fault = StorageFault.AWAY
+    return StorageUnavailable(reason=fault.value) if fault is StorageFault.AWAY else None
 
 
 def _reason(error: DBAPIError) -> str:

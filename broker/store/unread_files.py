@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters.ports.intake import Door
+from adapters.ports.intake import Door, StorageUnavailable
 from adapters.ports.unread import UnreadFile
 from broker.store.receipts import IS_QUARANTINED
 from broker.store.rows import AnyRow
@@ -37,7 +37,7 @@ class StoredUnreadFiles:
         try:
             with self._reader.connect() as connection:
                 return [_unread_file(row) for row in connection.execute(query.order_by("id"))]
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StorageUnavailable):
             # The files stay where they are until the store answers again.
             return ()
 

@@ -84,6 +84,25 @@ async def test_senders_are_refused_while_it_is_away_and_nothing_is_lost_or_doubl
     assert {number: each.receipt_id for number, each in acknowledged.items()} == stored
 
 
+async def test_who_reads_while_it_is_away_is_told_so_and_may_try_again(
+    own_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    location = StoreLocation(tmp_path, own_server.new_database())
+    open_writer(location).dispose()
+    reader = open_reader(location)
+    with reader.connect() as connection:
+        connection.execute(select(receipt.c.id)).all()
+        await asyncio.to_thread(own_server.stop_at_once)
+        with pytest.raises(StorageUnavailable):
+            connection.execute(select(receipt.c.id)).all()
+    with pytest.raises(StorageUnavailable):
+        reader.connect()
+    await asyncio.to_thread(own_server.start_again)
+    with reader.connect() as connection:
+        assert connection.execute(select(receipt.c.id)).all() == []
+    reader.dispose()
+
+
 def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
     url = f"postgresql+psycopg://nobody@/nothing?host={tmp_path}"
     with pytest.raises(StoreUnreachable) as told:
