@@ -22,6 +22,7 @@ from bench import (
     matching,
     rates,
     sealing,
+    whole_way,
 )
 from bench.clock import RECORDS as OPEN_RECORDS
 from bench.clock import run as run_clock
@@ -40,6 +41,7 @@ PARTS = (
     "console",
     "rates",
     "idle",
+    "whole-way",
 )
 
 
@@ -80,6 +82,9 @@ def main() -> int:
             "console": lambda: console_pages.run(folder / "console", receipts),
             "rates": lambda: rates.run(folder / "rates", rates.ORDERS // (20 if quick else 1)),
             "idle": lambda: idle.run(folder / "idle"),
+            "whole-way": lambda: whole_way.run(
+                folder / "whole-way", whole_way.PEOPLE // (10 if quick else 1)
+            ),
         }
         for name in PARTS:
             if name not in asked.only.split(","):

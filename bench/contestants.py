@@ -17,13 +17,14 @@ from pathlib import Path
 
 from adapters.card.software_key import create_rehearsal_authority, create_rehearsal_key
 from adapters.folder.formats.ic_card_writer import write_ic_card
-from bench.message import CODES, visits
+from bench.message import CODES, PEOPLE, visits
 from broker.demo.people import CLINIC, LAB
 
 _SERVERS = Path(__file__).parent / "servers"
 _SIMPLE_HL7 = "simple-hl7@3.3.0"
 _START_SECONDS = 120.0
 _VISITS_SECONDS = 60.0
+_NOWHERE = "http://127.0.0.1:9"
 
 
 class DidNotStart(RuntimeError):
@@ -94,30 +95,65 @@ def labbroker(folder: Path) -> Iterator[Running]:
 
     A store that stands in ``folder`` already is used as it is.
     """
-    settings = prepare_service(folder)
+    with serving(folder) as running:
+        yield running
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    *,
+    people: int = PEOPLE,
+    gateway: str = _NOWHERE,
+    institution: str = "",
+    schedule: str = "",
+) -> Iterator[Running]:
+    """The same with the visits of ``people`` and a gateway at this URL; ``institution`` and
+    ``schedule`` are further lines of the settings."""
+    settings = prepare_service(folder, people, gateway, institution, schedule)
     command = [sys.executable, "-m", "broker.cli.main", "serve", "--config", str(settings)]
     with _started(command, r"labbroker is ready: mllp://127\.0\.0\.1:(\d+) ") as running:
         _wait_taken(folder / "inbox")
         yield running
 
 
-def prepare_service(folder: Path) -> Path:
-    """Write what a running service needs into ``folder``; returns the settings file."""
+def prepare_keys(folder: Path) -> Path:
+    """The rehearsal key of the clinic in ``folder``; returns the certificate of its authority."""
     keys = folder / "keys"
-    if not keys.exists():
-        authority = create_rehearsal_authority(keys / "authority")
-        create_rehearsal_key(keys / CLINIC, CLINIC, authority)
+    authority = create_rehearsal_authority(keys / "authority")
+    create_rehearsal_key(keys / CLINIC, CLINIC, authority)
+    return authority.certificate_file
+
+
+def prepare_service(
+    folder: Path,
+    people: int = PEOPLE,
+    gateway: str = _NOWHERE,
+    institution: str = "",
+    schedule: str = "",
+) -> Path:
+    """Write what a running service needs into ``folder``; returns the settings file."""
+    if not (folder / "keys").exists():
+        prepare_keys(folder)
     inbox = folder / "inbox"
     inbox.mkdir(exist_ok=True)
     partial = folder / "visits.part"
-    partial.write_bytes(write_ic_card(visits()))
+    partial.write_bytes(write_ic_card(visits(people)))
     partial.rename(inbox / "visits.xml")
     codes = "\n".join(
         f'{code} = {{ order_code = "{link.order_code}", item_number = {link.item_number} }}'
         for code, link in CODES.items()
     )
     settings = folder / "labbroker.toml"
-    settings.write_text(_SETTINGS.format(lab=LAB, clinic=CLINIC, codes=codes), "utf-8")
+    text = _SETTINGS.format(
+        lab=LAB,
+        clinic=CLINIC,
+        codes=codes,
+        gateway=gateway,
+        institution=institution,
+        schedule=schedule,
+    )
+    settings.write_text(text, "utf-8")
     return settings
 
 
@@ -208,7 +244,7 @@ kind = "11"
 channel = "sandbox"
 credential = "software"
 credential_folder = "keys/{clinic}"
-
+{institution}
 [channel.sandbox]
-base_url = "http://127.0.0.1:9"
-"""
+base_url = "{gateway}"
+{schedule}"""

@@ -25,9 +25,10 @@ def run(folder: Path, seconds: float = SECONDS) -> dict[str, Any]:
     folder.mkdir(parents=True)
     with labbroker(folder) as running:
         time.sleep(_SETTLED_AFTER)
-        before, began = _spent(running.process_id), time.monotonic()
+        before, began = processor_seconds(running.process_id), time.monotonic()
         time.sleep(seconds)
-        spent, took = _spent(running.process_id) - before, time.monotonic() - began
+        took = time.monotonic() - began
+        spent = processor_seconds(running.process_id) - before
     return {
         "seconds": round(took, 1),
         "processor_ms": round(spent * 1000),
@@ -36,12 +37,13 @@ def run(folder: Path, seconds: float = SECONDS) -> dict[str, Any]:
     }
 
 
-def _spent(process_id: int) -> float:
+def processor_seconds(process_id: int) -> float:
     """Seconds of a process, of the children it has and of those it has waited for (proc(5), stat
     fields 14 to 17)."""
     place = Path(f"/proc/{process_id}")
     stat = (place / "stat").read_text("ascii").rpartition(")")[2].split()
     spent = sum(int(field) for field in stat[11:15]) / _TICKS
     for task in (place / "task").iterdir():
-        spent += sum(_spent(int(child)) for child in (task / "children").read_text().split())
+        children = (task / "children").read_text("ascii").split()
+        spent += sum(processor_seconds(int(child)) for child in children)
     return spent

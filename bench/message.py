@@ -34,6 +34,9 @@ _CHEMISTRY = (
     ("09021C", "mmol/L"), ("09022C", "mmol/L"), ("09023C", "mmol/L"), ("09017C", "U/L"),
 )  # fmt: skip
 
+ORDERS_PER_PERSON = len(_CHEMISTRY)
+"""Of a chemistry profile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -66,11 +69,16 @@ def panels() -> tuple[Template, ...]:
 
 def chemistry() -> Template:
     """Twenty lines that each carry their own order code."""
+    return chemistry_of(0)
+
+
+def chemistry_of(person: int) -> Template:
+    """The same for the person of this number, from 0."""
     lines = [(f"{code}^Chemistry test^NHI", unit, "0.10-9.90") for code, unit in _CHEMISTRY]
-    return _template(_people()[0], "CHEM20^Profile^L", lines)
+    return _template(_person(person), "CHEM20^Profile^L", lines)
 
 
-def visits() -> tuple[Visit, ...]:
+def visits(people: int = PEOPLE) -> tuple[Visit, ...]:
     """Yesterday's visit of each of the people, with the orders of both messages."""
     collected = _collected_at()
     orders = tuple(
@@ -88,7 +96,7 @@ def visits() -> tuple[Visit, ...]:
             provider_id=national_id("C", 19900077),
             orders=orders,
         )
-        for number, person in enumerate(_people())
+        for number, person in enumerate(map(_person, range(people)))
     )
 
 
@@ -97,7 +105,11 @@ _BORN_ON = date(1975, 4, 1)
 
 @lru_cache
 def _people() -> tuple[str, ...]:
-    return tuple(national_id("A", 19800000 + number) for number in range(PEOPLE))
+    return tuple(_person(number) for number in range(PEOPLE))
+
+
+def _person(number: int) -> str:
+    return national_id("A", 19800000 + number)
 
 
 def _collected_at() -> datetime:

@@ -21,6 +21,7 @@ def render(findings: dict[str, Any]) -> str:
         "console": _console,
         "rates": _rates,
         "idle": _idle,
+        "whole-way": _whole_way,
     }
     return "\n".join("\n".join(parts[name](found)) + "\n" for name, found in findings.items())
 
@@ -200,6 +201,16 @@ def _idle(found: dict[str, Any]) -> list[str]:
         "A service with nothing to do: its doors open, a folder looked at once a second",
         f"{found['percent_of_a_core']:.2f} % of a core over {found['seconds']:.0f} s "
         f"(goal < {found['goal_percent']:g} %)",
+    ]
+
+
+def _whole_way(found: dict[str, Any]) -> list[str]:
+    return [
+        "From bytes at the door to accepted by the stand-in gateway, with all on one machine",
+        f"{found['orders']:,} orders in {found['seconds']} s: {found['orders_per_second']:,} a "
+        f"second (goal >= {found['goal']:g}); all acknowledged after "
+        f"{found['acknowledged_seconds']} s; {found['service_ms_each']} ms of the service's "
+        "processor time each",
     ]
 
 
