@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -46,10 +46,12 @@ class UnmappedCode:
     """Some of the receipts, the newest first."""
 
 
-def unmapped_codes(connection: Connection) -> list[UnmappedCode]:
-    """Every code that results wait for, once, the most urgent first."""
+def unmapped_codes(
+    connection: Connection, sources: Collection[str] | None = None
+) -> list[UnmappedCode]:
+    """Every code that results of ``sources`` (None: all) wait for, once, the most urgent first."""
     groups: dict[tuple[str, str], list[WaitingLine]] = {}
-    for line in waiting_lines(connection):
+    for line in waiting_lines(connection, sources):
         groups.setdefault((line.source_id, line.code), []).append(line)
     return [_unmapped(source_id, code, lines) for (source_id, code), lines in groups.items()]
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     update,
 )
 
+from broker.store.reach import record_in_reach
 from broker.store.rows import AnyRow
 from broker.store.schema import choice, record, visit
 from broker.store.visit_json import visit_from_text
@@ -92,9 +93,11 @@ def clear_task(connection: Connection, record_id: int) -> None:
     connection.execute(update(record).where(record.c.id == record_id).values(task=""))
 
 
-def open_tasks(connection: Connection) -> list[AnyRow]:
-    """Records that had left when their order was taken back or opted out: ``id task place
-    order_code clinic_code state package_id``."""
+def open_tasks(
+    connection: Connection, institutions: frozenset[str] | None = None, most: int | None = None
+) -> list[AnyRow]:
+    """The first ``most`` records of ``institutions`` (None: everywhere) that had left when their
+    order was taken back or opted out: ``id task place order_code clinic_code state package_id``."""
     return list(
         connection.execute(
             select(
@@ -107,7 +110,8 @@ def open_tasks(connection: Connection) -> list[AnyRow]:
                 record.c.package_id,
             )
             # As the index says it, else it is not used.
-            .where(text("task != ''"))
+            .where(text("task != ''"), record_in_reach(institutions))
             .order_by(record.c.id)
+            .limit(most)
         )
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, true
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
@@ -132,9 +132,13 @@ def store_waiting_codes(
         connection.execute(insert(waiting_code), rows)
 
 
-def _waiting_orders(connection: Connection) -> Iterator[WaitingLine]:
+def _waiting_orders(
+    connection: Connection, sources: Collection[str] | None
+) -> Iterator[WaitingLine]:
     rows = connection.execute(
-        select(waiting_code).order_by(waiting_code.c.receipt_id, waiting_code.c.place)
+        select(waiting_code)
+        .where(true() if sources is None else waiting_code.c.source_id.in_(sources))
+        .order_by(waiting_code.c.receipt_id, waiting_code.c.place)
     )
     for row in rows:
         parameters = (("code", row.code), ("name", row.name))
@@ -142,22 +146,27 @@ def _waiting_orders(connection: Connection) -> Iterator[WaitingLine]:
         yield WaitingLine(row.receipt_id, row.source_id, None, finding)
 
 
-def waiting_lines(connection: Connection) -> Iterator[WaitingLine]:
-    """The lines of held results whose code or row nobody knows, the most urgent first; then the
-    orders of clinics whose code nobody knows."""
-    yield from _waiting_results(connection)
-    yield from _waiting_orders(connection)
+def waiting_lines(
+    connection: Connection, sources: Collection[str] | None = None
+) -> Iterator[WaitingLine]:
+    """The lines of held results of ``sources`` (None: all) whose code or row nobody knows, the
+    most urgent first; then the orders of clinics whose code nobody knows."""
+    yield from _waiting_results(connection, sources)
+    yield from _waiting_orders(connection, sources)
 
 
-def _waiting_results(connection: Connection) -> Iterator[WaitingLine]:
-    ids = connection.execute(
-        select(record.c.id)
-        .where(
-            record.c.state == RecordState.HELD.value,
-            record.c.findings.contains("unmapped-"),
+def _waiting_results(
+    connection: Connection, sources: Collection[str] | None
+) -> Iterator[WaitingLine]:
+    waiting = select(record.c.id).where(
+        record.c.state == RecordState.HELD.value,
+        record.c.findings.contains("unmapped-"),
+    )
+    if sources is not None:
+        waiting = waiting.join(receipt, receipt.c.id == record.c.receipt_id).where(
+            receipt.c.source_id.in_(sources)
         )
-        .order_by(record.c.due_at, record.c.id)
-    ).scalars()
+    ids = connection.execute(waiting.order_by(record.c.due_at, record.c.id)).scalars()
     wanted = list(ids)
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, true, update
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
@@ -67,11 +67,18 @@ def store_habits(
         )
 
 
-def changed_habits(connection: Connection) -> list[ChangedHabit]:
-    """What waits for a person, oldest first."""
+def changed_habits(
+    connection: Connection, sources: Collection[str] | None = None
+) -> list[ChangedHabit]:
+    """What of ``sources`` (None: all) waits for a person, oldest first."""
     changed = []
     for row in connection.execute(
-        select(line_habit).where(line_habit.c.known.is_(False)).order_by(line_habit.c.id)
+        select(line_habit)
+        .where(
+            line_habit.c.known.is_(False),
+            true() if sources is None else line_habit.c.source_id.in_(sources),
+        )
+        .order_by(line_habit.c.id)
     ).all():
         before = connection.execute(
             select(line_habit.c.value)

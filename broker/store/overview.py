@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from broker.states import RecordState
 from broker.store.receipts import IS_QUARANTINED, IS_STORED
@@ -106,8 +106,11 @@ def living_records(connection: Connection) -> Sequence[AnyRow]:
     ).all()
 
 
-def quarantined_receipts(connection: Connection) -> Sequence[AnyRow]:
-    """Receipts that could not be read, without their bytes."""
+def quarantined_receipts(
+    connection: Connection, sources: Collection[str] | None = None, most: int | None = None
+) -> Sequence[AnyRow]:
+    """The first ``most`` receipts of ``sources`` (None: all) that could not be read, without their
+    bytes."""
     return connection.execute(
         select(
             receipt.c.id,
@@ -116,8 +119,9 @@ def quarantined_receipts(connection: Connection) -> Sequence[AnyRow]:
             receipt.c.error_code,
             receipt.c.error_text,
         )
-        .where(IS_QUARANTINED)
+        .where(IS_QUARANTINED, true() if sources is None else receipt.c.source_id.in_(sources))
         .order_by(receipt.c.id)
+        .limit(most)
     ).all()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
 
-from broker.store.reach import record_in_reach
+from broker.store.reach import receipts_of, record_in_reach, source_ids
 from broker.store.rows import AnyRow
 from broker.store.schema import package, record
 
@@ -91,6 +91,11 @@ def _newest_ids(
         for column in (record.c.clinic_code, record.c.lab_code):
             one = _newest(_filtered(select(record.c.id), query), query).where(column == code)
             ids.update(connection.execute(one.limit(limit)).scalars())
+    sources = source_ids(institutions)
+    if sources:
+        one = _newest(_filtered(select(record.c.id), query), query)
+        came = one.where(record.c.receipt_id.in_(receipts_of(sources)))
+        ids.update(connection.execute(came.limit(limit)).scalars())
     return sorted(ids, reverse=True)[:limit]
 
 

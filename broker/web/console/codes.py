@@ -27,6 +27,7 @@ from broker.web.console.desk import DESK, Desk
 from broker.web.console.kept import Kept
 from broker.web.console.looks import urgency
 from broker.web.console.rendering import language_of, not_there, render
+from broker.web.console.source_reach import sees_source, sources_of
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code
 from mapping.code_suggestions import CodeEvidence, Suggestion, suggest_codes
@@ -58,7 +59,7 @@ async def decide_code(request: web.Request) -> web.Response:
     form, person = await form_of(request), person_of(request)
     desk = request.app[DESK]
     source, code = form.get("source", ""), form.get("code", "")
-    if not _sees_source(person, desk, source):
+    if not sees_source(person, desk, source):
         raise not_there(request)
     chosen, _, item = form.get("meaning", "").partition("/")
     if chosen in ("", "other"):
@@ -95,7 +96,7 @@ async def confirm_habit(request: web.Request) -> web.Response:
     """Say that a changed unit, or changed ranges, of a code are right."""
     form, person = await form_of(request), person_of(request)
     source = form.get("source", "")
-    if not _sees_source(person, request.app[DESK], source):
+    if not sees_source(person, request.app[DESK], source):
         raise not_there(request)
     body = {
         "source_id": source,
@@ -123,24 +124,16 @@ async def _evidence(request: web.Request, code: UnmappedCode) -> Evidence:
     return (await request.app[EVIDENCE].of(key, lambda: desk.read(look))).value
 
 
-def _sees_source(person: Person, desk: Desk, source_id: str) -> bool:
-    profile = desk.profiles.get(source_id)
-    if profile is None:
-        return False
-    return person.sees(source_id) or bool(profile.lab_code and person.sees(profile.lab_code))
-
-
 def _look(connection: Connection, desk: Desk, person: Person, start: int) -> dict[str, Any]:
     now = desk.clock()
-    waiting = [
-        each for each in unmapped_codes(connection) if _sees_source(person, desk, each.source_id)
-    ]
+    sources = sources_of(person, desk)
+    waiting = unmapped_codes(connection, sources)
     cards = [(each, urgency(each.due_at, now, desk.warn)) for each in waiting[:_WAITING]]
     decided = sorted(
         (
             each
             for each in standing_decisions(connection)
-            if _sees_source(person, desk, each.source_id)
+            if sees_source(person, desk, each.source_id)
         ),
         key=lambda each: -each.version,
     )
@@ -148,17 +141,13 @@ def _look(connection: Connection, desk: Desk, person: Person, start: int) -> dic
     return {
         "cards": cards,
         "waiting": len(waiting),
-        "changed": [
-            each
-            for each in changed_habits(connection)
-            if _sees_source(person, desk, each.habit.source_id)
-        ],
+        "changed": changed_habits(connection, sources),
         "decided": [(each, order_code(each.order_code)) for each in shown],
         "more": f"/codes?after={start + _STANDING}" if len(decided) > start + _STANDING else "",
         "settings": [
             (source_id, code, link, order_code(link.order_code))
             for source_id, profile in sorted(desk.settings.profiles.items())
-            if _sees_source(person, desk, source_id)
+            if sees_source(person, desk, source_id)
             for code, link in sorted(profile.codes.items())
         ][:_STANDING],
     }

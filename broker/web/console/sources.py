@@ -12,6 +12,7 @@ from broker.store.source_scores import SourceScore, source_scores
 from broker.web.console.desk import DESK
 from broker.web.console.kept import Kept
 from broker.web.console.rendering import render
+from broker.web.console.source_reach import sources_of
 from broker.web.identity import person_of, requires
 from mapping.profile import SourceProfile
 
@@ -32,19 +33,14 @@ class Spark:
 async def show_sources(request: web.Request) -> web.Response:
     """All sources that the person sees, the silent ones first."""
     desk, person = request.app[DESK], person_of(request)
-    profiles = {
-        name: profile
-        for name, profile in desk.profiles.items()
-        if person.sees(name) or (profile.lab_code and person.sees(profile.lab_code))
-    }
-    now, names = desk.clock(), sorted(profiles)
+    now, names = desk.clock(), sources_of(person, desk)
     figures = await request.app[SCORES].of(
         tuple(names), lambda: desk.read(lambda c: source_scores(c, names, now))
     )
     scores = list(figures.value)
     scores.sort(key=lambda each: (not each.is_silent, -each.receipts, each.source_id))
     cards: list[tuple[SourceScore, SourceProfile, Spark]] = [
-        (each, profiles[each.source_id], spark(each.days)) for each in scores
+        (each, desk.profiles[each.source_id], spark(each.days)) for each in scores
     ]
     return render(request, "sources.html", "sources", cards=cards, counted_at=figures.at)
 

@@ -38,6 +38,8 @@ from broker.web.console.provenance import (
     shown_finding,
 )
 from broker.web.console.rendering import language_of, render
+from broker.web.console.source_reach import sources_of
+from broker.web.console.wording import say
 from broker.web.identity import person_of, requires
 from broker.worklist import OpenGroup, open_causes, open_groups
 from mapping.catalogue.tables import order_code
@@ -50,6 +52,7 @@ from mapping.record import UploadRecord, record_from_json
 
 PAGE = 12
 _LOOKED_AT = 10
+_LENGTH = "01"  # NHI's code for a value of a wrong length, an empty one too
 _OTHERS = 50
 
 
@@ -149,13 +152,12 @@ def _look(
         "after": after,
         "tasks": [
             (row, *shown_finding(_task(row), language))
-            for row in open_tasks(connection)[:_OTHERS]
-            if person.sees(row.clinic_code)
+            for row in open_tasks(connection, person.reach, _OTHERS)
         ],
         "reports": list(kept_reports(connection))[:_OTHERS] if whole else [],
-        "unreadable": [
-            row for row in quarantined_receipts(connection)[:_OTHERS] if person.sees(row.source_id)
-        ],
+        "unreadable": quarantined_receipts(
+            connection, None if whole else sources_of(person, desk), _OTHERS
+        ),
     }
     return values, shown
 
@@ -189,13 +191,16 @@ def _card(connection: Connection, desk: Desk, cause: Cause, language: Language) 
     several_results = finding.field in RESULTS and len(cause.record_ids) > 1
     first = rows[cause.first.record_id]
     kind = _kind(finding, first)
+    name = field_name(finding.field, desk.today, language) if finding.field else ""
+    if finding.code == _LENGTH and name and not finding.value:
+        message = say(language, "worklist.left_empty", field=name, tag=finding.field)
     return Card(
         cause=cause,
         kind=kind,
         title=message,
         remedy=remedy,
         nhi_name=code_in_words(finding.code, language),
-        field_name=field_name(finding.field, desk.today, language) if finding.field else "",
+        field_name=name,
         order_name=known.name_zh if known else "",
         urgency=urgency(cause.due_at, desk.clock(), desk.warn),
         examples=examples,
