@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from broker.operation.backup import make_backup
 from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
     delivery_tables,  # noqa: F401
@@ -27,7 +29,7 @@ from broker.store import (
 from broker.store.dialect import is_shared
 from broker.store.folder_lock import take_folder_lock
 from broker.store.location import StoreLocation, location_of
-from broker.store.migrations import SchemaUnknown, upgrade
+from broker.store.migrations import MIGRATIONS, Migration, SchemaUnknown, is_behind, upgrade
 from broker.store.postgresql import open_shared_reader, open_shared_writer
 from mapping.errors import LabbrokerError
 
@@ -71,12 +73,22 @@ __all__ = [
 ]
 
 
-def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None) -> Engine:
+def open_writer(
+    place: Path | StoreLocation,
+    *,
+    driver: ModuleType | None = None,
+    steps: Sequence[Migration] = MIGRATIONS,
+) -> Engine:
     """The engine of the one writer. Creates the folder and the tables; takes the folder's lock.
     Errors never quote the values of a statement: they may be a patient's.
 
+    Before a step of the schema changes a file that was in use, a verified copy of it is made in
+    ``backups`` of the folder: a step that fails has changed nothing, one that was wrong can be
+    taken back. Without the copy the step is not taken.
+
     ``driver`` is a DB-API module in place of ``sqlite3`` (the power-cut tests bring one).
-    Raises :class:`StoreBusy`, ``StoreUnreachable`` and :class:`SchemaUnknown`.
+    Raises :class:`StoreBusy`, ``StoreUnreachable``, :class:`SchemaUnknown` and
+    ``BackupImpossible``.
     """
     location = location_of(place)
     folder = location.folder
@@ -86,6 +98,7 @@ def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None
         raise StoreBusy(folder=folder)
     if location.is_shared:
         return _open_shared(location.url, lock)
+    was_there = (folder / STORE_FILE).exists()
     engine = create_engine(
         f"sqlite:///{folder / STORE_FILE}",
         module=driver,
@@ -120,10 +133,24 @@ def open_writer(place: Path | StoreLocation, *, driver: ModuleType | None = None
     def unlock(_: Engine) -> None:
         os.close(lock)
 
-    with engine.begin() as connection:
-        upgrade(connection)
+    try:
+        with engine.begin() as connection:
+            behind = was_there and is_behind(connection, steps)
+        if behind:
+            _copy_before(folder)
+        with engine.begin() as connection:
+            upgrade(connection, steps)
+    except BaseException:
+        # Whoever opens it next, after the fault is mended, finds it free.
+        engine.dispose()
+        raise
     _sync_folder(folder)
     return engine
+
+
+def _copy_before(folder: Path) -> None:
+    now = datetime.now(UTC)
+    make_backup(folder, folder / "backups" / f"before-upgrade-{now:%Y%m%dT%H%M%S%fZ}", now)
 
 
 def _open_shared(url: str, lock: int) -> Engine:

@@ -12,7 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import BigInteger, Connection, func, insert, select, text, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 
 from broker.store.dialect import database_now, insert_new, is_shared
 from broker.store.fault_index import create_fault_index
@@ -99,6 +109,14 @@ def upgrade(connection: Connection, steps: Sequence[Migration] = MIGRATIONS) -> 
         if step.needs > 1:
             _set(connection, "oldest_schema", step.needs)
     return done
+
+
+def is_behind(connection: Connection, steps: Sequence[Migration] = MIGRATIONS) -> bool:
+    """Whether a store that was in use before has steps to take."""
+    if not inspect(connection).has_table(meta.name):
+        return False
+    version = _meta(connection, "schema_version")
+    return version is not None and int(version) < steps[-1].number
 
 
 def greet(connection: Connection, holder: str, known: int = MIGRATIONS[-1].number) -> None:
