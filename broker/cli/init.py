@@ -291,7 +291,14 @@ def _next_steps(file: Path, answers: Answers, token: str, language: Language) ->
             f"  labbroker rehearsal {config}",
             f"  labbroker sandbox --port 8091 --data {answers.data_dir}/gateway --trust {trust}",
         ]
+        lines.append(
+            "  # 模擬閘道會持續執行，以下請於另一個終端機輸入"
+            if zh
+            else "  # the gateway keeps running: the rest goes into another terminal"
+        )
     if os.name != "nt":
-        lines.append("  export LABBROKER_VERDICT_PASSWORD=…")
+        # The stand-in's documented, made-up one; with NHI it is the operator's own.
+        password = "A123456789" if answers.channel == "sandbox" else "…"
+        lines.append(f"  export LABBROKER_VERDICT_PASSWORD={password}")
     lines += [f"  labbroker doctor {config}", f"  labbroker serve {config}"]
     return "\n".join(lines) + "\n"

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from broker.bootstrap.people_orders import FIRST_SIGN_IN, first_code
 from broker.bootstrap.service import Broker
 from broker.config import Settings, load_settings
 from broker.logs import configure_logging, log_event
@@ -52,6 +53,7 @@ async def serve(settings: Settings) -> int:
         places.append(f"http://{settings.http.host}:{broker.http_port}/fhir")
     places += [str(folder.path) for folder in settings.folders]
     sys.stdout.write(f"labbroker is ready: {' '.join(places)}\n")
+    sys.stdout.write(_first_sign_in(settings, broker.http_port))
     sys.stdout.flush()
     try:
         await broker.wait_stopped()
@@ -59,3 +61,15 @@ async def serve(settings: Settings) -> int:
         await broker.stop()
         guarding.cancel()
     return broker.exit_code
+
+
+def _first_sign_in(settings: Settings, port: int) -> str:
+    """Where to sign in, as long as nobody has: the code itself stays in its file."""
+    if not settings.http.enabled or first_code(settings.data_dir) is None:
+        return ""
+    scheme = "https" if settings.http.tls else "http"
+    host = "127.0.0.1" if settings.http.host == "0.0.0.0" else settings.http.host  # noqa: S104
+    file = settings.data_dir / FIRST_SIGN_IN
+    if settings.language == "zh":
+        return f"操作畫面：{scheme}://{host}:{port}/（首次登入的帳號與代碼在 {file}）\n"
+    return f"console: {scheme}://{host}:{port}/ (login and code of the first sign-in: {file})\n"

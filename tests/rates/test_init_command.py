@@ -75,6 +75,16 @@ def test_the_token_is_shown_once_and_kept_as_its_digest_alone(init: Init) -> Non
     assert len(lab.token_hashes) == 1
 
 
+def test_the_next_steps_can_be_typed_as_they_stand_for_a_rehearsal_and_invent_no_password_else(
+    init: Init,
+) -> None:
+    _, out, _ = init(*GIVEN)
+    assert "export LABBROKER_VERDICT_PASSWORD=A123456789\n" in out
+    assert "another terminal" in out
+    _, out, _ = init(*GIVEN, "--channel", "portal", "--file", "portal.toml")
+    assert "A123456789" not in out
+
+
 def test_settings_that_are_there_are_not_overwritten(init: Init) -> None:
     Path("labbroker.toml").write_text("mine", encoding="utf-8")
     code, _, err = init(*GIVEN)
