@@ -206,9 +206,12 @@ def unread_count(connection: Connection, institutions: frozenset[str] | None) ->
 def inbox_row(
     connection: Connection, institutions: frozenset[str] | None, outgoing_id: int
 ) -> AnyRow | None:
-    """One result of an inbox; another's is none."""
+    """One result of an inbox; another's is none, and the laboratory that sent it has not got it:
+    what it said that it had read, the clinic would not look for."""
     row = delivery_row(connection, institutions, outgoing_id)
-    return row if row is not None and row.kind == DeliveryKind.INBOX.value else None
+    if row is None or row.kind != DeliveryKind.INBOX.value:
+        return None
+    return row if institutions is None or row.clinic_code in institutions else None
 
 
 def delivery_row(

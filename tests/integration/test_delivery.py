@@ -30,7 +30,7 @@ from broker.bootstrap.readers import READERS
 from broker.config.secret import SecretReference
 from broker.delivery.agreement import DeliveryFormat, DeliveryKind
 from broker.delivery.outbox import StoredOutbox
-from broker.demo.people import CLINIC
+from broker.demo.people import CLINIC, LAB
 from broker.nodes import Hold, Node
 from broker.results import ReadResults
 from broker.store.leases import LeaseLost
@@ -179,6 +179,11 @@ async def test_an_inbox_remembers_who_read_a_result_first(tmp_path: Path) -> Non
     async with open_stage(tmp_path, deliveries=(to,)) as stage:
         await stage.receive(oru("F1", "1"))
         number = rows(stage)[0].id
+        assert rows(stage)[0].lab_code == LAB
+        of_the_lab = frozenset({LAB})
+        assert not await stage.writer.write(
+            lambda c: mark_read(c, number, of_the_lab, "wu", stage.now)
+        ), "who sent it has not received it"
         for who in ("chen", "lin"):
             read = partial(
                 mark_read,
