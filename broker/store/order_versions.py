@@ -11,8 +11,9 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, bindparam, or_, select
 
 from broker.drafting import Draft
 from broker.states import HeldReason, RecordState
@@ -153,21 +154,27 @@ def _hindrance(draft: Draft, own: set[str], groups: _Sorted, known: bool) -> str
 
 
 def _known(connection: Connection, draft: Draft, own: set[str], row_id: int | None) -> list[AnyRow]:
-    wanted = [record.c.order_identity == identity for identity in sorted(own)]
+    wanted: list[tuple[Any, dict[str, Any]]] = [
+        (_OF_IDENTITY, {"identity": identity}) for identity in sorted(own)
+    ]
     if draft.record is not None:
-        wanted.append(record.c.correction_key == correction_digest(draft.record))
+        wanted.append((_OF_KEY, {"digest": correction_digest(draft.record)}))
     if draft.record is not None and draft.visit_id is not None:
-        wanted.append(
-            and_(record.c.visit_id == draft.visit_id, record.c.order_code == draft.order_code)
-        )
+        wanted.append((_OF_VISIT, {"visit": draft.visit_id, "code": draft.order_code}))
     found: dict[int, AnyRow] = {}
-    for condition in wanted:
-        query = select(record).where(
-            condition,
-            or_(record.c.state != RecordState.SUPERSEDED.value, record.c.withdrawal != ""),
-        )
-        found.update((row.id, row) for row in connection.execute(query) if row.id != row_id)
+    for query, values in wanted:
+        rows = connection.execute(query, values)
+        found.update((row.id, row) for row in rows if row.id != row_id)
     return sorted(found.values(), key=lambda row: (row.version, row.id), reverse=True)
+
+
+# Made once: making them costs more than what they ask.
+_IS_KNOWN = or_(record.c.state != RecordState.SUPERSEDED.value, record.c.withdrawal != "")
+_OF_IDENTITY = select(record).where(record.c.order_identity == bindparam("identity"), _IS_KNOWN)
+_OF_KEY = select(record).where(record.c.correction_key == bindparam("digest"), _IS_KNOWN)
+_OF_VISIT = select(record).where(
+    record.c.visit_id == bindparam("visit"), record.c.order_code == bindparam("code"), _IS_KNOWN
+)
 
 
 def _sort(draft: Draft, own: set[str], rows: Iterable[AnyRow], receipt_id: int) -> _Sorted:

@@ -174,10 +174,13 @@ def _store_draft(
         "body": _dump(draft.record),
     }
     if row_id is None:
-        connection.execute(insert(record).values(values))
+        connection.execute(_INSERT, values)
     else:
         connection.execute(update(record).where(record.c.id == row_id).values(values))
     return state
+
+
+_INSERT = insert(record)
 
 
 def _keep_corrections(
