@@ -46,9 +46,9 @@ def make_first_administrator(connection: Connection, folder: Path, now: datetime
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(
             f"login: {login}\ncode: {code}\n\n"
-            "Open /sign-in of the HTTP door, type both, choose a password. The code opens once "
-            "and holds for seven days.\n"
-            "請開啟 HTTP 連接埠的 /sign-in，輸入上列帳號與代碼後設定密碼。"
+            "Open the console (http://127.0.0.1:8080/ unless the settings say otherwise), type "
+            "both, choose a password. The code opens once and holds for seven days.\n"
+            "請以瀏覽器開啟操作畫面（預設 http://127.0.0.1:8080/），輸入上列帳號與代碼後設定密碼。"
             "代碼僅可使用一次，七日內有效。\n"
         )
     return True
