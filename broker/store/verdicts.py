@@ -276,15 +276,16 @@ def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
 
 
 class CheckedIndex:
-    """The reports' records by order code, compared by their printed values."""
+    """The reports' records by order code and person, compared by their printed values."""
 
     def __init__(self, reports: Iterable[CheckReport]) -> None:
-        self._by_code: dict[str, list[CheckedRecord]] = {}
+        self._by_person: dict[tuple[str, str], list[tuple[int, CheckedRecord]]] = {}
         self._correct: set[int] = set()
         """Those that a report of correct records prints, by identity."""
         self.of_all: list[CheckedRecord] = []
         """Faults of the file as a whole: the reports name no record at all."""
         nameless = []
+        place = 0
         # Kept, so that an identity is nobody else's.
         self._reports = tuple(reports)
         for report in self._reports:
@@ -292,10 +293,12 @@ class CheckedIndex:
                 if report.accepted:
                     self._correct.add(id(item))
                 if any(item.values.get(tag) for tag in _NAMING):
-                    self._by_code.setdefault(item.values.get("h15", ""), []).append(item)
+                    person = (item.values.get("h15", ""), item.values.get("h9", ""))
+                    place += 1
+                    self._by_person.setdefault(person, []).append((place, item))
                 elif item.error_code:
                     nameless.append(item)
-        if not self._by_code:
+        if not self._by_person:
             self.of_all = nameless
 
     def errors_of(self, item: UploadRecord) -> list[CheckedRecord]:
@@ -307,12 +310,16 @@ class CheckedIndex:
         )
 
     def _named(self, item: UploadRecord) -> list[CheckedRecord]:
-        # A bad order code is printed as it was sent, so it is found under its own text too.
-        return [
-            checked
-            for checked in self._by_code.get(item.value("h15"), ())
-            if is_about(checked, item)
+        # A bad order code is printed as it was sent, so it is found under its own text too. What
+        # is printed of the person may be cut or left out.
+        code, person = item.value("h15"), item.value("h9")
+        found = [
+            each
+            for length in range(len(person) + 1)
+            for each in self._by_person.get((code, person[:length]), ())
+            if is_about(each[1], item)
         ]
+        return [checked for _, checked in sorted(found, key=lambda each: each[0])]
 
 
 def is_about(checked: CheckedRecord, item: UploadRecord) -> bool:
