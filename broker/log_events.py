@@ -107,6 +107,11 @@ EVENTS: Mapping[str, EventRule] = {
     "lease.lost": _event("Another node does this work now.", "reason"),
     "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
+    "operation.alarm": _event(
+        "A source is silent, the disk nearly full, a backup old, or deliveries do not arrive.",
+        "institution reason records",
+    ),
+    "operation.over": _event("It is so no more.", "institution reason records"),
     "retention.erased": _event(
         "What is older than the settings keep it was erased.", "reason rows size_bytes"
     ),

@@ -68,9 +68,11 @@ def mail_of(notice: Notice, sender: str, to: tuple[str, ...]) -> EmailMessage:
         message["X-Labbroker-Due"] = format_datetime(due)
     until = f"{due:%Y-%m-%d %H:%M}" if due else "-"
     message.set_content(
-        f"{word}：{notice.kind}／{notice.reason}\n院所：{notice.institution_code}\n"
+        f"{word}：{notice.zh or notice.kind}（{notice.kind}／{notice.reason}）\n"
+        f"院所：{notice.institution_code}\n"
         f"筆數：{notice.records}\n最早期限：{until}\n\n"
-        f"Alarm {state}: {notice.kind} / {notice.reason}\nInstitution: {notice.institution_code}\n"
+        f"Alarm {state}: {notice.en or notice.kind} ({notice.kind} / {notice.reason})\n"
+        f"Institution: {notice.institution_code}\n"
         f"Records: {notice.records}\nEarliest due: {until} (Taipei)\n"
     )
     return message

@@ -19,6 +19,9 @@ class Notice:
     reason: str
     records: int
     due_at: datetime | None
+    en: str = ""
+    """What people call the kind."""
+    zh: str = ""
 
     @property
     def key(self) -> str:

@@ -51,6 +51,7 @@ from broker.intake import DurableIntake
 from broker.logs import log_event
 from broker.operation.notices import AlarmNotices
 from broker.operation.retention import Retention, days_kept, retention_orders
+from broker.operation.watch import OperationWatch
 from broker.packages import Sealer
 from broker.pipeline import Pipeline
 from broker.reading_room import ReadingRoom
@@ -288,6 +289,15 @@ class Broker:
             self.clock,
             self._store.node,
         )
+        operation = OperationWatch(
+            self._writer,
+            self.reader,
+            settings.data_dir,
+            {key: each.lab_code or each.clinic_code for key, each in settings.profiles.items()},
+            self.clock,
+            self._store.node,
+        )
+        self._operation_task = self._keep(operation.run())
         self._retention_task = self._keep(self._retention.run())
         self._start_notices()
 
@@ -321,6 +331,7 @@ class Broker:
         self._pipeline_task.cancel()
         self._watch_task.cancel()
         self._retention_task.cancel()
+        self._operation_task.cancel()
         self.scheduler.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.config import load_settings
+from broker.operation.alarm_words import ALARM_WORDS
+from broker.operation.watch import OPERATION_ALARMS
 from broker.rates.month import Month
 from broker.rates.standing import plain_number, standings
 from broker.store.alarms import AlarmKind, open_alarms
@@ -105,6 +107,7 @@ CARD_WORDS = {
     AlarmKind.CERTIFICATE_ENDS.value: ("Certificate ends", "憑證將到期"),
     AlarmKind.VERDICT_OVERDUE.value: ("No check report, kept until", "檢核結果未取得，保存至"),
 }
+CARD_WORDS |= {kind.value: ALARM_WORDS[kind] for kind in OPERATION_ALARMS}
 
 _DATED = (AlarmKind.CERTIFICATE_ENDS.value, AlarmKind.VERDICT_OVERDUE.value)
 

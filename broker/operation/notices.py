@@ -17,6 +17,7 @@ from adapters.ports.intake import StorageUnavailable
 from adapters.ports.notice import Notice, NoticeSender
 from broker.logs import log_event
 from broker.nodes import Hold, Node
+from broker.operation.alarm_words import alarm_words
 from broker.store.delivery_tables import alarm_notice
 from broker.store.dialect import insert_new
 from broker.store.engine import open_snapshot
@@ -108,6 +109,7 @@ def owed_notices(connection: Connection, target: str, since: datetime) -> list[N
                 row.reason,
                 row.records,
                 row.due_at,
+                *alarm_words(row.kind),
             )
             for row in connection.execute(wanted.order_by(alarm.c.id).limit(_MOST))
         ]

@@ -56,6 +56,14 @@ class AlarmKind(StrEnum):
     """NHI took packages and their check report has not come; ``due_at`` is when NHI no longer
     keeps it."""
 
+    SOURCE_SILENT = "source-silent"
+    """Nothing came where something usually does; ``reason`` is the source."""
+    DISK_LOW = "disk-low"
+    BACKUP_OLD = "backup-old"
+    DELIVERY_STUCK = "delivery-stuck"
+    """Results do not arrive; ``reason`` is the destination. ``due_at`` of these four is since when
+    it should not be so."""
+
 
 DEADLINE_ALARMS = (
     AlarmKind.AT_RISK,

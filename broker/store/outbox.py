@@ -270,3 +270,24 @@ def oldest_undelivered_at(connection: Connection) -> datetime | None:
         )
     ).scalar()
     return found
+
+
+def stuck_deliveries(connection: Connection, before: datetime) -> list[AnyRow]:
+    """``destination``, ``clinic_code``, ``results`` and the oldest ``queued_at`` of what has not
+    arrived though it was queued before then; inboxes wait for people and are not counted."""
+    return list(
+        connection.execute(
+            select(
+                outgoing.c.destination,
+                outgoing.c.clinic_code,
+                func.count().label("results"),
+                func.min(outgoing.c.queued_at).label("queued_at"),
+            )
+            .where(
+                outgoing.c.state.in_(_OPEN),
+                outgoing.c.kind != DeliveryKind.INBOX.value,
+                outgoing.c.queued_at < before,
+            )
+            .group_by(outgoing.c.destination, outgoing.c.clinic_code)
+        )
+    )

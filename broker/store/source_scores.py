@@ -18,6 +18,8 @@ _SHORTEST = timedelta(days=3)
 _REPORTS = 200
 _TIMES = 300
 _LATELY = 100_000
+# Nobody begins a day at the very minute at which the week before began.
+_LATER_THAN_LAST_WEEK = timedelta(hours=1)
 _DAY = 86_400_000_000
 """Microseconds, as the store keeps instants."""
 
@@ -100,10 +102,51 @@ def source_scores(
     ]
 
 
+def silent_sources(
+    connection: Connection, source_ids: Sequence[str], now: datetime
+) -> dict[str, datetime]:
+    """Since when each source that is silent should have sent.
+
+    It is silent longer than three times what is usual and than two hours, and a week ago it sent
+    in the hours since then, an hour ago at the latest: nobody is warned of a night or a Sunday.
+    """
+    found: dict[str, datetime] = {}
+    week = timedelta(days=7)
+    for source_id in source_ids:
+        times = _last_times(connection, source_id)
+        # Whoever sends so much that the last times are of one day is known well enough.
+        gap = usual_gap(times) or (_slow_gap(times) if len(times) == _TIMES else None)
+        if gap is None:
+            continue
+        since = times[-1] + max(3 * gap, timedelta(hours=2))
+        if since < now and _sent_between(
+            connection, source_id, since - week, now - week - _LATER_THAN_LAST_WEEK
+        ):
+            found[source_id] = since
+    return found
+
+
+def _sent_between(
+    connection: Connection, source_id: str, after: datetime, before: datetime
+) -> bool:
+    first = first_id_since(connection, receipt, receipt.c.received_at, after)
+    sent = select(receipt.c.id).where(
+        receipt.c.id >= first,
+        receipt.c.id < first_id_since(connection, receipt, receipt.c.received_at, before),
+        receipt.c.source_id == source_id,
+        receipt.c.received_at > after,
+    )
+    return connection.execute(sent.limit(1)).first() is not None
+
+
 def usual_gap(times: Sequence[datetime]) -> timedelta | None:
     """The gap that 19 of 20 stay under; None where too little is known."""
     if len(times) < _FEWEST or times[-1] - times[0] < _SHORTEST:
         return None
+    return _slow_gap(times)
+
+
+def _slow_gap(times: Sequence[datetime]) -> timedelta:
     gaps = sorted(later - earlier for earlier, later in pairwise(times))
     return gaps[int((len(gaps) - 1) * 0.95)]
 
