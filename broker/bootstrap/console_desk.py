@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from adapters.ports.intake import Intake
+from broker.bootstrap.lists import load_groups
 from broker.bootstrap.readers import READERS
 from broker.config.settings import Settings
 from broker.drafting import Drafting
@@ -43,4 +44,5 @@ def console_desk(
         replay,
         trial,
         intake.receive,
+        lambda: load_groups(settings.lists),
     )

@@ -19,6 +19,7 @@ from broker.web.control import Order
 from mapping.moment import TAIPEI
 from mapping.parsed import Reader
 from mapping.profile import SourceProfile
+from mapping.rates.groups import Groups
 
 T = TypeVar("T")
 
@@ -39,6 +40,8 @@ class Desk:
     """For trials: it learns nothing."""
     receive: Callable[[Payload], Awaitable[Accepted]]
     """The one way in, for what a person enters."""
+    groups: Callable[[], Groups] = Groups
+    """The groups of clinics as their list says now. Blocks; raises LabbrokerError."""
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """``look`` at the store as it is now, off the event loop."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from broker.access.roles import Permission
 from broker.rates.board import Board, board_of
 from broker.rates.month import Month, MonthRates, rates_of
+from broker.web.console.actions import refused
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.kept import Kept
 from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
+from mapping.rates.benchmarks import Benchmark, BenchmarkRow, benchmark
 from mapping.rates.counted_order import UPLOADED, Progress, RateName
 from mapping.rates.cuts import Cut, cut_rates, cut_title
 from mapping.rates.groups import Groups
@@ -23,7 +26,10 @@ _ROWS = 300
 _CUTS = (Cut.DAY, Cut.CATEGORY, Cut.ORDER_CODE, Cut.LAB)
 
 
-BOARDS = web.AppKey("boards", Kept[Board])
+Shown: TypeAlias = tuple[Board, Groups, LabbrokerError | None]
+BOARDS = web.AppKey("boards", Kept[Shown])
+_BESIDE = ("division-24h-111q4", "city-month-111q4")
+"""NHI's tables that are shown beside one's own rates."""
 
 
 @requires(Permission.SEE_RATES)
@@ -32,16 +38,22 @@ async def show_rates(request: web.Request) -> web.Response:
     desk, person = request.app[DESK], person_of(request)
     month = _month(request, desk)
     reach, now, closed = person.reach, desk.clock(), desk.settings.holidays
-    figures = await request.app[BOARDS].of(
-        (reach, month),
-        lambda: desk.read(lambda c: board_of(c, reach, month, now, closed=closed)),
-    )
-    board = figures.value
+
+    def look(connection: Connection) -> Shown:
+        groups, problem = _groups(desk)
+        return board_of(connection, reach, month, now, groups, closed), groups, problem
+
+    figures = await request.app[BOARDS].of((reach, month), lambda: desk.read(look))
+    board, groups, problem = figures.value
+    language = language_of(person)
     return render(
         request,
         "rates.html",
         "rates",
+        notice=refused(problem, language) if problem is not None else None,
         board=board,
+        group_name=groups.name_of,
+        beside=_beside([row.key for row in board.clinics]),
         counted_at=figures.at,
         month=month,
         before=_step(month, -1),
@@ -74,6 +86,7 @@ async def show_clinic_rates(request: web.Request) -> web.Response:
         after=_step(month, 1),
         rates=[rates.rates[name] for name in RateName if name in rates.rates],
         tier=rates.tier(),
+        beside=_beside([clinic]),
         differences=_differences(rates),
         cut=cut,
         cuts=[(each, cut_title(each, language)) for each in _CUTS],
@@ -89,6 +102,25 @@ async def show_clinic_rates(request: web.Request) -> web.Response:
             if order.progress not in UPLOADED and order.progress is not Progress.OPTED_OUT
         ][:_ROWS],
     )
+
+
+def _groups(desk: Desk) -> tuple[Groups, LabbrokerError | None]:
+    """A list of groups that cannot be read takes nothing else from the page."""
+    try:
+        return desk.groups(), None
+    except LabbrokerError as error:
+        return Groups(), error
+
+
+def _beside(clinics: list[str]) -> list[tuple[Benchmark, list[BenchmarkRow]]]:
+    """What NHI published of the divisions and cities of these clinics."""
+    found = []
+    for table in map(benchmark, _BESIDE):
+        keys = {row.key for row in map(table.row_for, clinics) if row is not None}
+        rows = [row for row in table.rows if row.key in keys]
+        if rows:
+            found.append((table, rows))
+    return found
 
 
 def _differences(rates: MonthRates) -> list[tuple[RateName, RateName, Any]]:
