@@ -53,7 +53,8 @@ async def serve(settings: Settings) -> int:
         places.append(f"http://{settings.http.host}:{broker.http_port}/fhir")
     places += [str(folder.path) for folder in settings.folders]
     sys.stdout.write(f"labbroker is ready: {' '.join(places)}\n")
-    sys.stdout.write(_first_sign_in(settings, broker.http_port))
+    if settings.http.enabled:
+        sys.stdout.write(_first_sign_in(settings, broker.http_port))
     sys.stdout.flush()
     try:
         await broker.wait_stopped()
@@ -65,7 +66,7 @@ async def serve(settings: Settings) -> int:
 
 def _first_sign_in(settings: Settings, port: int) -> str:
     """Where to sign in, as long as nobody has: the code itself stays in its file."""
-    if not settings.http.enabled or first_code(settings.data_dir) is None:
+    if first_code(settings.data_dir) is None:
         return ""
     scheme = "https" if settings.http.tls else "http"
     host = "127.0.0.1" if settings.http.host == "0.0.0.0" else settings.http.host  # noqa: S104
