@@ -32,6 +32,7 @@ from broker.store.delivery_tables import critical_result, delivery_attempt, outg
 from broker.store.receipts import HAS_BYTES
 from broker.store.schema import (
     attempt,
+    lab_report,
     package,
     package_record,
     receipt,
@@ -127,6 +128,7 @@ def _receipts(contents: tuple[Content, ...]) -> Callable[[datetime, int], Select
 def _hindrances(before: datetime) -> tuple[ColumnElement[bool], ...]:
     """Why the bytes of a receipt must stay."""
     own, other = record.alias("own"), record.alias("other")
+    said, later = lab_report.alias("said"), lab_report.alias("later")
     same_order = (other.c.order_identity == own.c.order_identity) & (own.c.order_identity != "")
     uploaded = exists(
         select(record.c.id).where(
@@ -160,6 +162,19 @@ def _hindrances(before: datetime) -> tuple[ColumnElement[bool], ...]:
             )
         ),
         exists(select(waiting_code.c.receipt_id).where(waiting_code.c.receipt_id == receipt.c.id)),
+        # A younger word on the same result is shown with all that was said before it.
+        exists(
+            select(said.c.id)
+            .join(
+                later,
+                (later.c.national_id == said.c.national_id) & (later.c.identity == said.c.identity),
+            )
+            .where(
+                said.c.receipt_id == receipt.c.id,
+                said.c.identity != b"",
+                later.c.stored_at >= before,
+            )
+        ),
         # An order that still waits for its result, or whose result is not at NHI.
         exists(
             select(visit.c.id)

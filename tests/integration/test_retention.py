@@ -8,17 +8,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from adapters.ports.intake import Door, Media, Payload
 from broker.cli.main import main
 from broker.nodes import Hold, Node, SharedNode
-from broker.operation.retention import Retention
+from broker.operation.retention import Retention, erase_all
 from broker.store.access_tables import audit_event
 from broker.store.engine import open_reader, open_writer
 from broker.store.receipts import ReceiptAppender, receipt_row
 from broker.store.retention import Kept
-from broker.store.schema import receipt
+from broker.store.schema import lab_report, receipt
 from broker.store.writer import Writer
 
 NIGHT = datetime(2026, 1, 10, 19, 0, tzinfo=UTC)
@@ -145,3 +145,21 @@ def test_nothing_is_erased_where_the_settings_name_no_days(tmp_path: Path) -> No
     config.write_text('data_dir = "data"\n', "utf-8")
     assert main(["retention", "--config", str(config)]) == 0
     assert left(tmp_path / "data") == [1, 2]
+
+
+async def test_the_words_of_one_result_go_together(tmp_path: Path) -> None:
+    fill(tmp_path, 4)
+    engine = open_writer(tmp_path)
+    told = {"number": 1, "source_id": "lab", "lab_code": "", "clinic_code": "", "chart_number": ""}
+    with engine.begin() as connection:
+        for number, identity, at in ((2, b"a", OLD), (3, b"b", OLD), (4, b"a", NIGHT)):
+            connection.execute(
+                insert(lab_report).values(
+                    receipt_id=number, identity=identity, national_id="", stored_at=at, **told
+                )
+            )
+        connection.execute(update(receipt).where(receipt.c.id == 4).values(received_at=NIGHT))
+        erased = erase_all(connection, DAYS, NIGHT)
+    engine.dispose()
+    assert erased[Kept.RAW_PAYLOADS].rows == 1
+    assert left(tmp_path) == [1, 2, 4]
