@@ -86,6 +86,24 @@ def test_raw_hl7_keeps_the_results_and_nothing_of_the_patient() -> None:
         assert secret not in shown
 
 
+@pytest.mark.parametrize("kind", ["TX", "FT", "ST"])
+def test_running_text_may_name_the_patient_and_is_masked(kind: str) -> None:
+    text = "王小明 電話0912345678，請回診追蹤肝功能指數"
+    raw = f"MSH|^~\\&|L\rOBX|1|{kind}|X^Text||{text}||||||F\rOBX|2|ST|Y||Negative||||||F\r"
+    shown = masked_raw(raw.encode(), "hl7v2")
+    assert shown is not None
+    assert "王小明" not in shown
+    assert "0912345678" not in shown
+    assert "Negative" in shown
+    fhir = json.dumps({"resourceType": "Observation", "valueString": text}).encode()
+    assert "0912345678" not in (masked_raw(fhir, "fhir+json") or "")
+
+
+def test_a_text_of_the_record_is_masked_until_the_patient_is_shown() -> None:
+    assert masked_value("r7", "王小明 腹部超音波 未見異常，建議六個月後追蹤") == "••••••••"
+    assert masked_value("r4", "1:320") == "1:320"
+
+
 def test_raw_fhir_keeps_the_results_and_nothing_of_the_patient() -> None:
     raw = fhir_bundles(Times.before(NOW))[0][1]
     person = PEOPLE[1]

@@ -17,6 +17,9 @@ PATIENT_TAGS = frozenset({"h9", "h10", "h23", "h24"})
 _NATIONAL_ID = re.compile(r"(?<![A-Za-z0-9])([A-Za-z][A-Da-d1289])([0-9]{6})([0-9]{2})(?![0-9])")
 # A body may be long; nobody reads on.
 _LONGEST = 2000
+_TEXT_TAGS = frozenset({"r4", "r7", *(f"r8-{number}" for number in range(1, 10))})
+_TEXT_TYPES = frozenset({"TX", "FT", "ED", "RP"})
+_LONGEST_WORD = 20
 
 
 def moment(at: datetime | None, now: datetime) -> str:
@@ -81,7 +84,19 @@ def masked_value(tag: str, value: str) -> str:
         return masked_id(value)
     if tag in PATIENT_TAGS:
         return value[:3] + MASK * max(0, len(value) - 3)
+    if tag in _TEXT_TAGS:
+        return masked_text(value)
     return value
+
+
+def masked_text(text: str, value_type: str = "") -> str:
+    """A result as it may be shown before anybody asked for the patient: figures and short words.
+
+    Running text (HL7 v2.5.1 2A: TX, FT, and ED, RP) may name the patient, and nothing can tell.
+    """
+    if value_type in _TEXT_TYPES or len(text) > _LONGEST_WORD or "\n" in text:
+        return MASK * min(8, len(text))
+    return without_ids(text)
 
 
 def without_ids(text: str) -> str:

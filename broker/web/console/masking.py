@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from broker.web.console.looks import MASK, without_ids
+from broker.web.console.looks import MASK, masked_text, without_ids
 
 LONGEST = 20_000
 """Characters of a payload that a page shows."""
@@ -79,7 +79,10 @@ def _segment(line: str) -> str:
     first = 1 if name in ("MSH", "BHS", "FHS") else 0
     out = [fields[0] if fields[0].isalnum() and len(fields[0]) == 3 else _dots(fields[0])]
     for number, field in enumerate(fields[1:], start=1 + first):
-        out.append(without_ids(field) if number in shown else _dots(field))
+        if (name, number) == ("OBX", 5):
+            out.append(masked_text(field, fields[2]))
+        else:
+            out.append(without_ids(field) if number in shown else _dots(field))
     return separator.join(out)
 
 
@@ -97,6 +100,8 @@ def _fhir(value: Any, known: bool = True, key: str = "") -> Any:
         return [_fhir(each, known, key) for each in value]
     if isinstance(value, bool) or value is None:
         return value
+    if known and key == "valueString":
+        return masked_text(str(value))
     if known and key in _FHIR_KEYS:
         return value
     return MASK * min(8, len(str(value)))

@@ -117,6 +117,7 @@ def environment() -> Environment:
     made.filters["masked_id"] = looks.masked_id
     made.filters["masked_name"] = looks.masked_name
     made.filters["masked_date"] = looks.masked_date
+    made.filters["masked_text"] = looks.masked_text
     made.filters["without_ids"] = looks.without_ids
     made.filters["shortened"] = looks.shortened
     return made
