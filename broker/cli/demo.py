@@ -29,6 +29,7 @@ from broker.demo.rehearsal import Rehearsal, rehearsal
 from broker.demo.senders import drop_file, post_fhir, send_folder, send_hl7
 from broker.demo.summary import padded, render, summarize
 from broker.demo.words import told
+from broker.stop_signals import on_stop
 from mapping.errors import LabbrokerError
 
 if TYPE_CHECKING:
@@ -80,11 +81,21 @@ def run(arguments: argparse.Namespace) -> int:
         raise NothingToSend(folder=arguments.input)
     if arguments.data is not None:
         arguments.data.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_run(arguments, arguments.data.resolve()))
+        asyncio.run(_until_told(arguments, arguments.data.resolve()))
         return 0
     with tempfile.TemporaryDirectory(prefix="labbroker-demo-") as folder:
-        asyncio.run(_run(arguments, Path(folder)))
+        asyncio.run(_until_told(arguments, Path(folder)))
     return 0
+
+
+async def _until_told(arguments: argparse.Namespace, folder: Path) -> None:
+    """Raises ``KeyboardInterrupt`` when told to end, with what was started ended first."""
+    work = asyncio.create_task(_run(arguments, folder))
+    on_stop(work.cancel)
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 async def _run(arguments: argparse.Namespace, folder: Path) -> None:

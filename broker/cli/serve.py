@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from broker.bootstrap.service import Broker
 from broker.config import Settings, load_settings
 from broker.logs import configure_logging, log_event
 from broker.loop_guard import LoopGuard
+from broker.stop_signals import on_stop
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
@@ -38,9 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def serve(settings: Settings) -> int:
     """Run until told to stop; one line on stdout says when and where the doors are open."""
     broker = Broker(settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, broker.ask_to_stop)
+    on_stop(broker.ask_to_stop)
     await broker.start()
     guard = LoopGuard(settings.data_dir / "stuck-at.txt")
     if guard.last_trace():

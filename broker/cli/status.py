@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from mapping.moment import TAIPEI
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
 
+_STILL_OPEN = timedelta(days=7)
 _TITLES = {
     "receipts": ("Received", "收件"),
     "records": ("Results", "結果"),
@@ -61,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
 def overview(place: Path | StoreLocation) -> dict[str, Any]:
     """The counts of a store as plain values; times are ISO 8601."""
     reader = open_reader(place)
-    month = Month.of(datetime.now(TAIPEI).date())
+    today = datetime.now(TAIPEI).date()
+    # In its first days the month before is still being made up for.
+    months = sorted({Month.of(today - _STILL_OPEN), Month.of(today)}, key=str)
     try:
         with reader.connect() as connection:
             due = next_due_at(connection)
@@ -84,9 +87,9 @@ def overview(place: Path | StoreLocation) -> dict[str, Any]:
                     for row in open_alarms(connection)
                 ],
                 "next_due_at": due.isoformat(timespec="seconds") if due else None,
-                "month": str(month),
                 "rates": [
                     {
+                        "month": str(month),
                         "clinic": each.clinic_code,
                         "due": plain_number(each.due),
                         "uploaded": plain_number(each.uploaded),
@@ -94,6 +97,7 @@ def overview(place: Path | StoreLocation) -> dict[str, Any]:
                         "opted_out": plain_number(each.opted_out),
                         "percent": None if each.percent is None else str(each.percent),
                     }
+                    for month in months
                     for each in standings(connection, month.first, month.last)
                 ],
             }
@@ -140,7 +144,7 @@ def _text(told: dict[str, Any], language: Language) -> str:
         label = "最近期限" if chinese else "Next due"
         lines.append(f"{label}  {local:%Y-%m-%d %H:%M} (Taipei)")
     for rate in told["rates"]:
-        label = f"24 小時上傳率 {told['month']}" if chinese else f"24-hour rate {told['month']}"
+        label = f"24 小時上傳率 {rate['month']}" if chinese else f"24-hour rate {rate['month']}"
         percent = "-" if rate["percent"] is None else f"{rate['percent']} %"
         lines.append(f"{label}  {rate['clinic']}  {rate['on_time']}/{rate['due']}  {percent}")
     return "\n".join(lines) + "\n"

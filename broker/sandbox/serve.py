@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import ssl
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from broker.sandbox.settings import (
     ReportEncryption,
     SandboxSettings,
 )
+from broker.stop_signals import on_stop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,9 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _until_told() -> None:
     told = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told.set)
+    on_stop(told.set)
     await told.wait()
 
 

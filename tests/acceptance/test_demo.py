@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -47,7 +48,32 @@ def test_the_gateway_counts_each_order_once(run: tuple[Path, dict[str, Any]]) ->
     told = json.loads(status.stdout)
     assert told["records"]["accepted"] == 12
     assert set(told["packages"]) == {"checked"}
-    assert told["rates"][0]["on_time"] == 12
+    assert sum(rate["on_time"] for rate in told["rates"]) == 12
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for programs in /proc")
+def test_told_to_end_it_ends_what_it_started(tmp_path: Path) -> None:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "broker.cli.main", "demo", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline()
+    assert _programs_of(tmp_path) >= 2, "the broker and the stand-in gateway"
+    started.terminate()
+    started.stdout.close()
+    assert started.wait(30) == 130
+    assert _programs_of(tmp_path) == 0
+
+
+def _programs_of(folder: Path) -> int:
+    lines = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(each.read_bytes())
+    return sum(str(folder).encode() in line for line in lines)
 
 
 def test_every_receipt_is_accounted_for(run: tuple[Path, dict[str, Any]]) -> None:

@@ -128,7 +128,7 @@ def entry_csv(
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
-    number = f"P{now.astimezone(TAIPEI):%y%m%d%H%M%S}"
+    number = f"P{now.astimezone(TAIPEI):%y%m%d%H%M%S%f}"
     for row in given:
         writer.writerow(
             (
