@@ -20,6 +20,7 @@ from broker.store.migrations import upgrade
 from broker.store.schema import metadata
 from broker.store.storage_fault import StorageFault, storage_fault
 
+_READ_ONLY = "25006"
 # One key for everything: whoever writes anything but receipts holds it until its commit.
 WRITE_LOCK = 7_301_462_113
 _UPGRADE_LOCK = WRITE_LOCK + 1
@@ -111,6 +112,9 @@ def _hide_details(context: Any) -> None:
 
 def _wait_it_out(context: Any) -> StorageUnavailable | None:
     """What SQLAlchemy is to raise in the place of its own exception."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        # A reader that writes is a fault of ours, and no waiting mends it.
+        return None
     error = context.sqlalchemy_exception or context.original_exception
     fault = storage_fault(error)
     if fault is None and context.is_disconnect:

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from adapters.fhir.bundle import read_fhir_json
 from adapters.ports.intake import Media
 from adapters.ports.results import ResultQuery, Viewer
+from broker.logs import EventFormatter
 from broker.report_index import index_reports
 from broker.results import ReadResults
 from broker.store.results import store_report_index
@@ -356,6 +357,7 @@ async def test_results_are_told_in_xml_too(door: FhirStage) -> None:
 async def test_one_result_that_breaks_its_reader_hides_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     async with open_fhir_stage(tmp_path) as door:
         await door.ask("lab-one", "", result(1))
         await door.ask("lab-one", "", result(2))
@@ -364,7 +366,9 @@ async def test_one_result_that_breaks_its_reader_hides_no_other(
         )
         found = seen.search(Viewer("lab-one"), ResultQuery())
     assert [len(stored.words) for stored in found] == [0, 1]
-    assert national_id(12340001) not in caplog.text
+    written = "\n".join(map(EventFormatter().format, caplog.records))
+    assert "results.fault" in written
+    assert national_id(12340001) not in written
 
 
 def _broken_for(person: str) -> Reader:
