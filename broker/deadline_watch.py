@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import StorageUnavailable
+from broker.alarm_log import log_alarm
 from broker.lateness import AHEAD, Pace, risk_horizon
 from broker.logs import log_event
 from broker.nodes import Hold, Node
@@ -81,7 +82,7 @@ class DeadlineWatch:
             self._hold = None
             return
         for change in changes:
-            _tell(change)
+            log_alarm(_log, change, "deadline.alarm", "deadline.over")
 
     async def run(self) -> None:
         """Look once a minute, until cancelled: deadlines are counted in minutes."""
@@ -137,15 +138,3 @@ class DeadlineWatch:
             ahead=self._ahead,
         )
         return AlarmKind.AT_RISK if group.due_at < horizon else None
-
-
-def _tell(change: AlarmChange) -> None:
-    log_event(
-        _log,
-        "deadline.alarm" if change.opened else "deadline.over",
-        level=logging.WARNING if change.opened else logging.INFO,
-        institution=change.key.institution_code,
-        reason=f"{change.key.kind}/{change.key.reason}",
-        records=change.threat.records,
-        due_at=change.threat.due_at,
-    )

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import StorageUnavailable
+from broker.alarm_log import log_alarm
 from broker.card_desk.desk import CardDesk
 from broker.logs import log_event
 from broker.nodes import Hold, Node
@@ -101,7 +102,7 @@ class CardWatch:
             self._hold = None
             return
         for change in changes:
-            _tell(change)
+            log_alarm(_log, change, "card.alarm", "card.over")
 
     def _keys(self, now: datetime) -> list[tuple[AlarmKey, datetime | None]]:
         keys: list[tuple[AlarmKey, datetime | None]] = []
@@ -129,15 +130,3 @@ class CardWatch:
             return []
         with self._reader.connect() as connection:
             return [waiting_for(connection, key.institution_code) for key, _ in keys]
-
-
-def _tell(change: AlarmChange) -> None:
-    log_event(
-        _log,
-        "card.alarm" if change.opened else "card.over",
-        level=logging.WARNING if change.opened else logging.INFO,
-        institution=change.key.institution_code,
-        reason=f"{change.key.kind}/{change.key.reason}",
-        records=change.threat.records,
-        due_at=change.threat.due_at,
-    )

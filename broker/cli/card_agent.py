@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import signal
 import ssl
 import sys
 from datetime import datetime
@@ -25,6 +24,7 @@ from broker.cli.card_words import condition_word
 from broker.cli.pin_prompt import PinPrompt
 from broker.cli.version import installed_version
 from broker.config import Settings, load_settings
+from broker.stop_signals import on_stop
 from mapping.errors import LabbrokerError, Language
 
 if TYPE_CHECKING:
@@ -99,10 +99,7 @@ async def _run(settings: Settings, secret: str, language: Language) -> None:
 
     links = [AgentLink(url, secret, agent, report, trust).run() for url in settings.agent.brokers]
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends asyncio.run itself
-            loop.add_signal_handler(number, stopped.set)
+    on_stop(stopped.set)
     tasks = [asyncio.create_task(each) for each in (agent.watch(), *links, _tell(agent, language))]
     ends = [asyncio.create_task(stopped.wait()), *tasks]
     if sys.stdin.isatty():

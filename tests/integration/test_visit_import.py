@@ -122,7 +122,7 @@ def importer(store: Path, file: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="kill -9")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 async def test_an_import_that_was_killed_goes_on_and_results_find_their_visits(
     tmp_path: Path,
 ) -> None:
