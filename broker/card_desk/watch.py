@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
 from adapters.ports.intake import StorageUnavailable
-from broker.alarm_log import log_alarm
+from broker.alarm_settling import AlarmSettling, log_alarm
 from broker.card_desk.desk import CardDesk
 from broker.logs import log_event
-from broker.nodes import Hold, Node
+from broker.nodes import Node
 from broker.opening_hours import ALWAYS, OpeningHours
-from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat, settle_alarms
+from broker.store.alarms import AlarmKey, AlarmKind, Threat
 from broker.store.card_waits import waiting_for
-from broker.store.leases import LeaseLost
 from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class CardWatch:
         node: Node | None = None,
     ) -> None:
         self._desk = desk
-        self._writer = writer
+        self._alarms = AlarmSettling(writer, node or Node(), "watch:cards", CARD_ALARMS)
         self._reader = reader
         self._clock = clock
         self._institutions = institutions
@@ -58,8 +57,6 @@ class CardWatch:
         self._away_seconds = away_seconds
         self._look_seconds = look_seconds
         self._elapsed = elapsed
-        self._node = node or Node()
-        self._hold: Hold | None = None
         self._away_since: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -83,24 +80,14 @@ class CardWatch:
         the same. Raises ``StorageUnavailable``."""
         now = self._clock()
         keys = self._keys(now)
-        hold = self._hold = self._hold or await self._node.take("watch:cards")
-        if hold is None:
+        if not await self._alarms.is_ours():
             return
         waiting = await asyncio.to_thread(self._waiting, keys)
         found = {
             key: Threat(records, until or due_at or now)
             for (key, until), (records, due_at) in zip(keys, waiting, strict=True)
         }
-
-        def settle(connection: Connection) -> list[AlarmChange]:
-            hold.require(connection)
-            return settle_alarms(connection, found, now, kinds=CARD_ALARMS)
-
-        try:
-            changes = await self._writer.write(settle)
-        except LeaseLost:
-            self._hold = None
-            return
+        changes = await self._alarms.settle(found, now)
         for change in changes:
             log_alarm(_log, change, "card.alarm", "card.over")
 

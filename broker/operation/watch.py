@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Engine, select
 
 from adapters.ports.intake import StorageUnavailable
+from broker.alarm_settling import AlarmSettling
 from broker.logs import log_event
-from broker.nodes import Hold, Node
+from broker.nodes import Node
 from broker.operation.backup import last_backup_at
-from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat, settle_alarms
+from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat
 from broker.store.dialect import is_shared
 from broker.store.engine import open_snapshot
-from broker.store.leases import LeaseLost
 from broker.store.outbox import stuck_deliveries
 from broker.store.schema import receipt
 from broker.store.source_scores import silent_sources
@@ -56,14 +56,13 @@ class OperationWatch:
         *,
         free: Callable[[Path], float] = lambda folder: _free_part(folder),
     ) -> None:
-        self._writer = writer
+        settling = AlarmSettling(writer, node or Node(), "watch:operation", OPERATION_ALARMS)
+        self._alarms = settling
         self._reader = reader
         self._folder = folder
         self._parties = parties
         self._clock = clock
-        self._node = node or Node()
         self._free = free
-        self._hold: Hold | None = None
 
     async def run(self) -> None:
         """Look every five minutes, until cancelled."""
@@ -79,21 +78,11 @@ class OperationWatch:
     async def look(self) -> list[AlarmChange]:
         """Compare how things are with the open alarms, unless another node does. Raises
         ``StorageUnavailable``."""
-        hold = self._hold = self._hold or await self._node.take("watch:operation")
-        if hold is None:
+        if not await self._alarms.is_ours():
             return []
         now = self._clock()
         found = await asyncio.to_thread(self._threats, now)
-
-        def settle(connection: Connection) -> list[AlarmChange]:
-            hold.require(connection)
-            return settle_alarms(connection, found, now, kinds=OPERATION_ALARMS)
-
-        try:
-            changes = await self._writer.write(settle)
-        except LeaseLost:
-            self._hold = None
-            return []
+        changes = await self._alarms.settle(found, now)
         for change in changes:
             log_event(
                 _log,

