@@ -219,20 +219,29 @@ def test_every_event_names_known_fields() -> None:
     assert FIELDS.keys() >= ERROR_FIELDS
 
 
+# What logs: where its events stand among its arguments, and the fields that it adds itself.
+_LOGS = {
+    "log_event": (slice(1, 2), frozenset[str]()),
+    "log_alarm": (slice(2, 4), frozenset({"institution", "reason", "records", "due_at"})),
+}
+
+
 def test_every_log_call_in_the_code_uses_listed_events_and_fields() -> None:
     used = {"library.message", "unlisted"}
     for file in (ROOT / "broker").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or len(node.args) < 2:
                 continue
-            if not isinstance(node.func, ast.Name) or node.func.id != "log_event":
+            if not isinstance(node.func, ast.Name) or node.func.id not in _LOGS:
                 continue
+            arguments, fields = _LOGS[node.func.id]
             names = [
                 part.value
-                for part in ast.walk(node.args[1])
+                for argument in node.args[arguments]
+                for part in ast.walk(argument)
                 if isinstance(part, ast.Constant) and isinstance(part.value, str)
             ]
-            given = {keyword.arg for keyword in node.keywords} - {"level", "error"}
+            given = {keyword.arg for keyword in node.keywords} - {"level", "error"} | fields
             used.update(names)
             for name in names:
                 place = f"{file.relative_to(ROOT)}:{node.lineno} {name}"
