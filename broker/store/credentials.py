@@ -53,6 +53,22 @@ def credentials_of(connection: Connection, login: str, now: datetime) -> Credent
     )
 
 
+def hold_person(connection: Connection, person_id: int) -> None:
+    """Until this transaction ends nobody else resets, disables or changes the person."""
+    connection.execute(select(person.c.id).where(person.c.id == person_id).with_for_update())
+
+
+def still_hold(connection: Connection, known: Credentials, now: datetime) -> bool:
+    """Whether what somebody signed in with a moment ago still opens: judging it took a while, in
+    which an operator may have reset or disabled the person. Holds the person."""
+    hold_person(connection, known.person_id)
+    present = credentials_of(connection, known.login, now)
+    return present is not None and (
+        (present.password_hash, present.one_time_digest, present.totp_secret)
+        == (known.password_hash, known.one_time_digest, known.totp_secret)
+    )
+
+
 def keep_password(connection: Connection, person_id: int, password_hash: str) -> None:
     """The new password; the one-time code has done its duty."""
     connection.execute(

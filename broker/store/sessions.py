@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from broker.access.person import Person
 from broker.access.roles import Role
 from broker.store.access_tables import person, web_session
+from broker.store.credentials import hold_person
 
 _SEEN_EVERY = timedelta(minutes=1)
 
@@ -94,6 +95,20 @@ def find_session(
     if not row.seen_at - limits.idle <= now < row.until or now - row.seen_at >= limits.idle:
         return None
     return Session(row.digest, Stage(row.stage), person_of_row(row, row.person_id), row.seen_at)
+
+
+def still_open(connection: Connection, session: Session) -> bool:
+    """Whether ``session`` is still there, of a person who is not disabled: a reset ends all of a
+    person's. Holds the person, so that it stays true until this transaction ends."""
+    hold_person(connection, session.person.person_id)
+    return (
+        connection.execute(
+            select(web_session.c.digest)
+            .join(person, person.c.id == web_session.c.person_id)
+            .where(web_session.c.digest == session.digest, person.c.disabled_at.is_(None))
+        ).first()
+        is not None
+    )
 
 
 def touch_session(connection: Connection, digest: bytes, now: datetime) -> None:

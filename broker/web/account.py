@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from broker.access.passwords import LONGEST, hash_password, is_password
 from broker.store.credentials import Credentials, credentials_of, keep_password
-from broker.store.sessions import Stage, close_sessions_of
+from broker.store.sessions import Stage, close_sessions_of, still_open
 from broker.store.sign_in_failures import begin_attempt, forgive_attempt
 from broker.web.entrance import access_of, address_of, give_cookie, take_cookie
 from broker.web.identity import signed_in
@@ -60,7 +60,9 @@ async def change_password(request: web.Request) -> web.Response:
     async with access.hashing:
         kept = await asyncio.to_thread(hash_password, password)
 
-    def keep(connection: Connection) -> str:
+    def keep(connection: Connection) -> str | None:
+        if not still_open(connection, session):
+            return None
         keep_password(connection, person.person_id, kept)
         close_sessions_of(connection, person.person_id)
         now, address = access.clock(), address_of(request)
@@ -68,6 +70,8 @@ async def change_password(request: web.Request) -> web.Response:
         return enter_as(request, connection, person.person_id, person.login, Stage.FULL)
 
     answer_token = await access.write(keep)
+    if answer_token is None:
+        raise web.HTTPSeeOther("/sign-in")
     answer = page(request, _PAGE, message="password-changed", person=person)
     give_cookie(request, answer, answer_token)
     return answer

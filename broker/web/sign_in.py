@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from broker.access.passwords import LONGEST, is_password
 from broker.store.audit import note
-from broker.store.credentials import Credentials, credentials_of
+from broker.store.credentials import Credentials, credentials_of, still_hold
 from broker.store.sessions import Stage, close_session, open_session
 from broker.store.sign_in_failures import begin_attempt, forgive_attempt
 from broker.web.entrance import (
@@ -71,16 +71,19 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     if wait:
         return paused(request, "sign_in.html", wait, after)
     known = await _judge(request, login, password, now)
-    if known is None:
-        await access.write(lambda c: _note_refusal(c, login, address, now))
-        return page(request, "sign_in.html", status=401, message="wrong", after=after)
-    stage = _stage_after(request, known, password)
+    stage = Stage.FULL if known is None else _stage_after(request, known, password)
 
-    def enter(connection: Connection) -> str:
+    def enter(connection: Connection) -> str | None:
+        if known is None or not still_hold(connection, known, now):
+            _note_refusal(connection, login, address, now)
+            return None
         forgive_attempt(connection, login, address, now, whole=stage is not Stage.SECOND)
         return enter_as(request, connection, known.person_id, known.login, stage)
 
-    return proceed(request, await access.write(enter), stage, after)
+    token = await access.write(enter)
+    if token is None:
+        return page(request, "sign_in.html", status=401, message="wrong", after=after)
+    return proceed(request, token, stage, after)
 
 
 @signed_in

@@ -19,7 +19,7 @@ from broker.store.credentials import (
     take_recovery_code,
     take_step,
 )
-from broker.store.sessions import Session, Stage, close_sessions_of
+from broker.store.sessions import Session, Stage, close_sessions_of, still_open
 from broker.store.sign_in_failures import begin_attempt, forgive_attempt
 from broker.web.entrance import access_of, address_of, give_cookie
 from broker.web.identity import for_anybody
@@ -67,8 +67,10 @@ async def choose_password(request: web.Request) -> web.Response:
     async with access.hashing:
         kept = await asyncio.to_thread(hash_password, password)
 
-    def keep(connection: Connection) -> str:
+    def keep(connection: Connection) -> str | None:
         person = session.person
+        if not still_open(connection, session):
+            return None
         keep_password(connection, person.person_id, kept)
         close_sessions_of(connection, person.person_id)
         note_of_person(
@@ -77,6 +79,8 @@ async def choose_password(request: web.Request) -> web.Response:
         return enter_as(request, connection, person.person_id, person.login, stage)
 
     token = await access.write(keep)
+    if token is None:
+        raise web.HTTPSeeOther("/sign-in")
     access.on_password()
     return proceed(request, token, stage, after)
 
@@ -102,7 +106,7 @@ async def give_second(request: web.Request) -> web.Response:
 
     def judge(connection: Connection) -> str | None:
         known = credentials_of(connection, person.login, now)
-        if known is None or not known.second_factor:
+        if known is None or not known.second_factor or not still_open(connection, session):
             return None
         step = matching_step(known.totp_secret, typed, now, known.totp_step)
         if step is not None and take_step(connection, known.person_id, step):
@@ -142,10 +146,17 @@ async def enrolment_page(
     request: web.Request, session: Session, *, after: str, message: str = "", status: int = 200
 ) -> web.Response:
     """For the step here, and for someone's own account."""
-    access = access_of(request)
-    secret = await access.write(
-        lambda c: propose_second_factor(c, session.person.person_id, new_secret())
-    )
+    access, new = access_of(request), new_secret()
+
+    def propose(connection: Connection) -> str | None:
+        # A secret that was shown before a reset must not become the one that is shown after it.
+        if not still_open(connection, session):
+            return None
+        return propose_second_factor(connection, session.person.person_id, new)
+
+    secret = await access.write(propose)
+    if secret is None:
+        raise web.HTTPSeeOther("/sign-in")
     return page(
         request,
         "enrol.html",
@@ -166,7 +177,7 @@ async def take_enrolment(
 
     def begin(connection: Connection) -> str | None:
         known = credentials_of(connection, person.login, now)
-        if known is None or not known.totp_proposed:
+        if known is None or not known.totp_proposed or not still_open(connection, session):
             return None
         step = matching_step(known.totp_proposed, typed, now, 0)
         if step is None:
