@@ -24,6 +24,8 @@ class Permission(StrEnum):
     FIX_RECORD = "fix-record"
     DECIDE_CODE = "decide-code"
     SETTLE = "settle"
+    CONFIRM_CRITICAL = "confirm-critical"
+    """Not the laboratory's: that it has told is no proof that the clinic has heard."""
     ENTER_RESULT = "enter-result"
     SEE_UPLOADS = "see-uploads"
     SEE_RATES = "see-rates"
@@ -65,6 +67,7 @@ _PERMISSIONS: Mapping[Role, frozenset[Permission]] = MappingProxyType(
                 _P.SEE_RATES,
                 _P.SEE_CARDS,
                 _P.RECEIVE_RESULTS,
+                _P.CONFIRM_CRITICAL,
             }
         ),
         Role.COACH: frozenset({_P.SEE_WORK, _P.SEE_UPLOADS, _P.SEE_RATES}),

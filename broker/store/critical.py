@@ -96,11 +96,12 @@ def confirm_critical(
     by: str,
     now: datetime,
 ) -> AnyRow | None:
-    """A person has taken note of it and acts. The row as it was before; None where there is none
-    for these institutions. Who was first stays."""
+    """A person of the clinic has taken note of it and acts. The row as it was before; None where
+    there is none that was ordered by these institutions. Who was first stays."""
     statement = select(critical_result).where(critical_result.c.id == critical_id)
     if institutions is not None:
-        statement = statement.where(_in_reach(institutions))
+        mine = sorted(institutions - {""})
+        statement = statement.where(critical_result.c.clinic_code.in_(mine))
     row = connection.execute(statement).one_or_none()
     if row is not None and row.confirmed_at is None:
         connection.execute(

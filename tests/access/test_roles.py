@@ -38,6 +38,7 @@ def test_who_needs_no_patient_sees_none_and_changes_nothing(role: Role) -> None:
         Permission.FIX_RECORD,
         Permission.DECIDE_CODE,
         Permission.SETTLE,
+        Permission.CONFIRM_CRITICAL,
         Permission.ENTER_RESULT,
         Permission.MANAGE_PEOPLE,
         Permission.OPERATE,
@@ -63,3 +64,8 @@ def test_a_scope_narrows_and_never_widens() -> None:
     assert token.may(Permission.SEE_WORK)
     assert not token.may(Permission.SEE_RATES)
     assert not token.may(Permission.OPERATE)
+
+
+def test_only_who_must_hear_of_a_critical_result_says_that_they_have() -> None:
+    may = {role for role in Role if Permission.CONFIRM_CRITICAL in permissions_of(role)}
+    assert may == {Role.CLINIC, Role.OPERATOR}

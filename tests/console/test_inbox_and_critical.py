@@ -142,8 +142,11 @@ def test_a_critical_result_is_counted_until_it_is_confirmed_once(
     console: RunningConsole, browser: Browser, axe: str, screenshots: Path
 ) -> None:
     clinic, auditor = console.sign_in(Role.CLINIC, [CLINIC]), console.sign_in(Role.AUDITOR)
-    _, page = ask(console, "/critical", auditor)
-    assert "/confirm" not in page
+    lab = console.sign_in(Role.LAB, [LAB])
+    for who in (auditor, lab):
+        _, page = ask(console, "/critical", who)
+        assert "data-row" in page
+        assert "/confirm" not in page
     with visiting(browser, console, clinic) as visit:
         visit.open("/critical")
         assert visit.page.locator("tbody tr").count() == 2
@@ -162,6 +165,7 @@ def test_a_critical_result_is_counted_until_it_is_confirmed_once(
     other = console.sign_in(Role.CLINIC, [OTHER], language="en")
     assert ask(console, f"/critical/{left[0]}/confirm", other, {})[0] == 404
     assert ask(console, f"/critical/{left[0]}/confirm", auditor, {})[0] == 403
+    assert ask(console, f"/critical/{left[0]}/confirm", lab, {})[0] == 403
     for _ in range(2):
         assert ask(console, f"/critical/{left[0]}/confirm", clinic, {})[0] == 303
     assert [each[1] for each in events(console, "critical", int(left[0]))] == ["confirm-critical"]

@@ -21,7 +21,7 @@ from sqlalchemy import func, insert, select
 
 from adapters.ports.signing import sign
 from broker.access.roles import Permission, Role, permissions_of
-from broker.demo.people import CLINIC
+from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import critical_result, outgoing
 from broker.store.schema import lab_report, record
@@ -249,6 +249,19 @@ def test_a_clinic_reads_its_results_and_says_so(console: RunningConsole, clinic:
         assert_problem(ask(console, stranger, path), 404, "not-found")
     for path in (f"/inbox/{number}/read", f"/deliveries/{number}/again", "/critical/1/confirm"):
         assert_problem(ask(console, stranger, path, {}), 404, "not-found")
+
+
+def test_who_told_of_a_critical_result_cannot_say_that_it_was_heard(
+    console: RunningConsole,
+) -> None:
+    lab = token_of(console, Role.LAB, (LAB,))
+    (found,) = ask(console, lab, "/critical")[1]["items"]
+    assert_problem(ask(console, lab, f"/critical/{found['id']}/confirm", {}), 403, "not-allowed")
+    # A group's office that also runs the laboratory: the result is not of a clinic of its own.
+    office = token_of(console, Role.CLINIC, (LAB, OTHER, "y"))
+    assert len(ask(console, office, "/critical")[1]["items"]) == 1
+    assert_problem(ask(console, office, f"/critical/{found['id']}/confirm", {}), 404, "not-found")
+    assert ask(console, lab, "/critical")[1]["items"] == [found]
 
 
 def test_a_critical_result_is_open_until_somebody_confirms_it(

@@ -49,7 +49,7 @@ async def show_critical(request: web.Request) -> web.Response:
     )
 
 
-@requires(Permission.SETTLE)
+@requires(Permission.CONFIRM_CRITICAL)
 async def confirm_result(request: web.Request) -> web.Response:
     """A person has taken note of a critical result and acts on it."""
     desk, person = request.app[DESK], person_of(request)
