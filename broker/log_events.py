@@ -146,7 +146,11 @@ EVENTS: Mapping[str, EventRule] = {
     "notice.failed": _event(
         "Nobody could be told of an alarm this way; it is tried again.", "destination"
     ),
-    "delivery.fault": _event("A result could not be made ready for a clinic.", "delivery_id"),
+    "delivery.fault": _event(
+        "A fault of ours met a result on its way to a clinic: it is tried again, or set aside "
+        "after the third time.",
+        "delivery_id destination",
+    ),
     "deadline.alarm": _event(
         "Records may come late, or are late, or their check report has not come for 7 or 12 days: "
         "one alarm for each institution and reason.",

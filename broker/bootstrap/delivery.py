@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -36,10 +37,12 @@ from broker.nodes import Node
 from broker.results import ReadResults
 from broker.store.rows import AnyRow
 from broker.store.writer import Writer
+from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
 from mapping.report import Observation
 
 _LOOK_SECONDS = 60.0
+_RESTART_SECONDS = 5.0
 WRITERS: Mapping[DeliveryFormat, Callable[[ReportView], bytes]] = {
     DeliveryFormat.CSV: write_csv,
     DeliveryFormat.XLSX: write_xlsx,
@@ -167,16 +170,18 @@ class Deliveries:
         self._hooks: list[HookDelivery] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._senders: list[Sender] = []
+        self._outboxes: list[StoredOutbox] = []
         render = Rendering(self.reading)
         for each in agreements:
             if each.kind is not DeliveryKind.INBOX:
                 outbox = StoredOutbox(each, writer, reader, render, clock, node)
                 self._senders.append(self._sender(each, outbox))
+                self._outboxes.append(outbox)
 
     def start(self, keep: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         """Let every sender work."""
-        for sender in self._senders:
-            self._tasks.append(keep(sender.run()))
+        for sender, outbox in zip(self._senders, self._outboxes, strict=True):
+            self._tasks.append(keep(self._run(sender, outbox)))
         if self._senders:
             self._tasks.append(keep(self._look_again()))
 
@@ -192,6 +197,16 @@ class Deliveries:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for hook in self._hooks:
             await hook.close()
+
+    async def _run(self, sender: Sender, outbox: StoredOutbox) -> None:
+        """One destination that meets a fault of ours must stop no other, nor itself for good."""
+        while True:
+            try:
+                await sender.run()
+            except Exception as error:  # noqa: BLE001 - told by the outbox
+                with suppress(LabbrokerError):
+                    await outbox.fell(error)
+            await self._sleep(_RESTART_SECONDS)
 
     async def _look_again(self) -> None:
         """Another node, or a person, may have queued something."""

@@ -7,7 +7,7 @@ and nothing is there twice. Rows of one destination leave in the order of their 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -80,14 +80,16 @@ def send_again(connection: Connection, outgoing_id: int, now: datetime) -> int |
     return int(made.inserted_primary_key[0])  # type: ignore[index]
 
 
-def first_open(connection: Connection, destination: str) -> AnyRow | None:
-    """The oldest row of a destination that has not arrived."""
-    return connection.execute(
-        select(outgoing)
-        .where(outgoing.c.destination == destination, outgoing.c.state.in_(_OPEN))
-        .order_by(outgoing.c.id)
-        .limit(1)
-    ).one_or_none()
+def first_open(
+    connection: Connection, destination: str, without: Collection[int] = ()
+) -> AnyRow | None:
+    """The oldest row of a destination that has not arrived, ``without`` those of these ids."""
+    statement = select(outgoing).where(
+        outgoing.c.destination == destination, outgoing.c.state.in_(_OPEN)
+    )
+    if without:
+        statement = statement.where(outgoing.c.id.not_in(sorted(without)))
+    return connection.execute(statement.order_by(outgoing.c.id).limit(1)).one_or_none()
 
 
 def begin_attempt(
