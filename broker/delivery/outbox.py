@@ -244,14 +244,13 @@ class StoredOutbox:
         return end
 
     def _tell(self, error: Exception, outgoing_id: int | None = None) -> None:
-        which = {} if outgoing_id is None else {"delivery_id": outgoing_id}
         log_event(
             _log,
             "delivery.fault",
             level=logging.ERROR,
+            delivery_id=outgoing_id,
             destination=self._agreement.name,
             error=error,
-            **which,
         )
 
     def _tell_ending(self, outgoing_id: int, ending: _Ending) -> None:
