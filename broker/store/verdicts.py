@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from broker.finding_json import findings_from_json, findings_to_json
 from broker.states import PackageState, RecordState
@@ -80,8 +81,9 @@ def store_verdict(
     unread = unchanged = amended = 0
     for row in _package_rows(connection, package_id):
         item = stamp_upload_time(record_from_json(json.loads(row.body)), sent.sealed_at)
-        faults = checked.of_all or checked.errors_of(item)
-        said = "rejected" if faults else "accepted" if checked.is_accepted(item) else ""
+        named = checked.named(item)
+        faults = checked.of_all or errors_among(named)
+        said = "rejected" if faults else "accepted" if checked.has_correct(named) else ""
         if row.verdict or row.state != RecordState.CHECKING.value:
             before = row.verdict or row.state
             if said and said != before:
@@ -260,19 +262,23 @@ def _note_verdict(
 
 def _accept(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     move_records(connection, ids, RecordState.ACCEPTED, checked_at=now, was_accepted=True)
+    older: set[int] = set()
     for start in range(0, len(ids), 500):
-        part = ids[start : start + 500]
-        newer = select(record.c.order_identity, record.c.version).where(record.c.id.in_(part))
-        for identity, version in connection.execute(newer).all():
-            if identity:
-                older = connection.execute(
-                    select(record.c.id).where(
-                        record.c.order_identity == identity,
-                        record.c.version < version,
-                        record.c.state == RecordState.ACCEPTED.value,
-                    )
-                ).scalars()
-                move_records(connection, list(older), RecordState.SUPERSEDED)
+        rows = connection.execute(_OLDER_VERSIONS, {"ids": ids[start : start + 500]})
+        older.update(row.id for row in rows if row.state == RecordState.ACCEPTED.value)
+    move_records(connection, sorted(older), RecordState.SUPERSEDED)
+
+
+_newer = record.alias()
+# The state is looked at in the rows: asked for here, SQLite would go through all that is accepted.
+_OLDER_VERSIONS = (
+    select(record.c.id, record.c.state)
+    .join(
+        _newer,
+        (record.c.order_identity == _newer.c.order_identity) & (record.c.version < _newer.c.version),
+    )
+    .where(_newer.c.id.in_(bindparam("ids", expanding=True)), _newer.c.order_identity != "")
+)
 
 
 class CheckedIndex:
@@ -301,15 +307,12 @@ class CheckedIndex:
         if not self._by_person:
             self.of_all = nameless
 
-    def errors_of(self, item: UploadRecord) -> list[CheckedRecord]:
-        return [checked for checked in self._named(item) if checked.error_code]
+    def has_correct(self, named: Iterable[CheckedRecord]) -> bool:
+        """Whether a report of correct records is where one of ``named`` stands."""
+        return any(not checked.error_code and id(checked) in self._correct for checked in named)
 
-    def is_accepted(self, item: UploadRecord) -> bool:
-        return any(
-            not checked.error_code and id(checked) in self._correct for checked in self._named(item)
-        )
-
-    def _named(self, item: UploadRecord) -> list[CheckedRecord]:
+    def named(self, item: UploadRecord) -> list[CheckedRecord]:
+        """What the reports print of ``item``, in their order."""
         # A bad order code is printed as it was sent, so it is found under its own text too. What
         # is printed of the person may be cut or left out.
         code, person = item.value("h15"), item.value("h9")
@@ -319,7 +322,14 @@ class CheckedIndex:
             for each in self._by_person.get((code, person[:length]), ())
             if is_about(each[1], item)
         ]
-        return [checked for _, checked in sorted(found, key=lambda each: each[0])]
+        if len(found) > 1:
+            found.sort(key=itemgetter(0))
+        return [checked for _, checked in found]
+
+
+def errors_among(named: Iterable[CheckedRecord]) -> list[CheckedRecord]:
+    """Those that name a fault."""
+    return [checked for checked in named if checked.error_code]
 
 
 def is_about(checked: CheckedRecord, item: UploadRecord) -> bool:

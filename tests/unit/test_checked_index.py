@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.store.verdicts import CheckedIndex
+from broker.store.verdicts import CheckedIndex, errors_among
 from mapping.record import UploadRecord
 from mapping.verdict import CheckedRecord, CheckReport
 from tests.unit.upload_samples import valid_record
@@ -30,5 +30,6 @@ def test_what_is_not_said_to_be_correct_is_not(
     item = valid_record()
     report = CheckReport(item.value("h2"), "", "", (printed(item, code),), (), accepted)
     index = CheckedIndex([report])
-    assert index.is_accepted(item) is is_accepted
-    assert bool(index.errors_of(item)) is is_error
+    named = index.named(item)
+    assert index.has_correct(named) is is_accepted
+    assert bool(errors_among(named)) is is_error
