@@ -108,7 +108,8 @@ EVENTS: Mapping[str, EventRule] = {
     "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
     "operation.alarm": _event(
-        "A source is silent, the disk nearly full, a backup old, or deliveries do not arrive.",
+        "A source is silent, the disk nearly full, a backup old, or deliveries do not arrive or "
+        "are refused.",
         "institution reason records",
     ),
     "operation.over": _event("It is so no more.", "institution reason records"),

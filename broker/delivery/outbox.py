@@ -248,7 +248,7 @@ class StoredOutbox:
             _log,
             "delivery.fault",
             level=logging.ERROR,
-            delivery_id=outgoing_id,
+            delivery_id=outgoing_id or 0,
             destination=self._agreement.name,
             error=error,
         )

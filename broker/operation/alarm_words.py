@@ -17,6 +17,7 @@ ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = {
     AlarmKind.DISK_LOW: ("Disk nearly full", "磁碟空間不足"),
     AlarmKind.BACKUP_OLD: ("Backup is old", "備份過舊"),
     AlarmKind.DELIVERY_STUCK: ("Deliveries do not arrive", "結果未能送達"),
+    AlarmKind.DELIVERY_REFUSED: ("Deliveries are refused", "結果遭對方拒收"),
 }
 """English, Chinese."""
 

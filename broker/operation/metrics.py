@@ -18,7 +18,7 @@ from broker.delivery.agreement import DeliveryState
 from broker.operation.backup import last_backup_at
 from broker.operation.clock_offset import clock_offset
 from broker.store.critical import unconfirmed_by_clinic
-from broker.store.outbox import delivery_counts, oldest_undelivered_at
+from broker.store.outbox import delivery_counts, oldest_undelivered_at, refused_deliveries
 from broker.store.overview import oldest_open_receipt_at
 from broker.store.schema import package, record
 
@@ -34,6 +34,8 @@ METRICS: Mapping[str, str] = {
     "delivery, critical. 0 where none does.",
     "labbroker_alarm_records": "Records of each open alarm.",
     "labbroker_deliveries": "Results on their way to clinics, by state; inboxes are not counted.",
+    "labbroker_deliveries_refused_open": "Results that a clinic's system says no to, or that could "
+    "not be written, and nobody has seen to.",
     "labbroker_critical_unconfirmed": "Critical results that nobody has confirmed.",
     "labbroker_disk_free_bytes": "Free on the disk of the store.",
     "labbroker_disk_free_ratio": "Free part of that disk, 0 to 1.",
@@ -50,6 +52,8 @@ def operation_metrics(connection: Connection, folder: Path | None, now: datetime
     lines = _lines("labbroker_oldest_seconds", _ages(connection, now), "what")
     counts = {state.value: 0 for state in DeliveryState} | delivery_counts(connection)
     lines += _lines("labbroker_deliveries", counts, "state")
+    refused = sum(row.results for row in refused_deliveries(connection))
+    lines += _lines("labbroker_deliveries_refused_open", refused)
     critical = sum(row.records for row in unconfirmed_by_clinic(connection))
     lines += _lines("labbroker_critical_unconfirmed", critical)
     offset = clock_offset()

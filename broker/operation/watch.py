@@ -1,5 +1,5 @@
 """Warns of what stops the service's work without a word: silence, a full disk, an old backup, a
-destination that takes nothing."""
+destination that takes nothing, or refuses it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from broker.operation.backup import last_backup_at
 from broker.store.alarms import AlarmChange, AlarmKey, AlarmKind, Threat
 from broker.store.dialect import is_shared
 from broker.store.engine import open_snapshot
-from broker.store.outbox import stuck_deliveries
+from broker.store.outbox import refused_deliveries, stuck_deliveries
 from broker.store.schema import receipt
 from broker.store.source_scores import silent_sources
 from broker.store.writer import Writer
@@ -38,6 +38,7 @@ OPERATION_ALARMS = (
     AlarmKind.DISK_LOW,
     AlarmKind.BACKUP_OLD,
     AlarmKind.DELIVERY_STUCK,
+    AlarmKind.DELIVERY_REFUSED,
 )
 
 
@@ -104,6 +105,9 @@ class OperationWatch:
             for row in stuck_deliveries(connection, now - STUCK_AFTER):
                 key = AlarmKey(AlarmKind.DELIVERY_STUCK, row.clinic_code, row.destination)
                 found[key] = Threat(row.results, row.queued_at + STUCK_AFTER)
+            for row in refused_deliveries(connection):
+                key = AlarmKey(AlarmKind.DELIVERY_REFUSED, row.clinic_code, row.destination)
+                found[key] = Threat(row.results, row.refused_at)
             shared = is_shared(connection)
             began = connection.execute(
                 select(receipt.c.received_at).order_by(receipt.c.id).limit(1)

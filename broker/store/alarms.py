@@ -61,8 +61,10 @@ class AlarmKind(StrEnum):
     DISK_LOW = "disk-low"
     BACKUP_OLD = "backup-old"
     DELIVERY_STUCK = "delivery-stuck"
-    """Results do not arrive; ``reason`` is the destination. ``due_at`` of these four is since when
-    it should not be so."""
+    """Results do not arrive; ``reason`` is the destination."""
+    DELIVERY_REFUSED = "delivery-refused"
+    """The receiver said no, or a result cannot be written; ``reason`` is the destination.
+    ``due_at`` of these five is since when it should not be so."""
 
 
 DEADLINE_ALARMS = (

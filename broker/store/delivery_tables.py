@@ -39,6 +39,9 @@ outgoing = Table(
     # MSA-1, an HTTP status, the name of a file, or who read it.
     Column("answer", String, nullable=False, server_default=""),
     Column("error_code", String, nullable=False, server_default=""),
+    # When a person has seen to what was refused, and who.
+    Column("settled_at", Instant),
+    Column("settled_by", String, nullable=False, server_default=""),
     Column("name", String, nullable=False, server_default=""),
     Column("sha256", LargeBinary(32)),
     # Fixed before the first try, so that every try sends the same; gone when it has arrived.
@@ -53,6 +56,13 @@ Index(
     outgoing.c.id,
     sqlite_where=outgoing.c.state.in_(("queued", "sent", "failed")),
     postgresql_where=outgoing.c.state.in_(("queued", "sent", "failed")),
+)
+Index(
+    "outgoing_refused",
+    outgoing.c.destination,
+    outgoing.c.clinic_code,
+    sqlite_where=(outgoing.c.state == "refused") & outgoing.c.settled_at.is_(None),
+    postgresql_where=(outgoing.c.state == "refused") & outgoing.c.settled_at.is_(None),
 )
 
 delivery_attempt = Table(

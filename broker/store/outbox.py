@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, union_all, update
 
 from broker.delivery.agreement import (
     OPEN_STATES,
@@ -25,6 +25,9 @@ from broker.store.rows import AnyRow
 
 _OPEN = [state.value for state in OPEN_STATES]
 _LONGEST_ANSWER = 200
+_IS_REFUSED = (outgoing.c.state == DeliveryState.REFUSED.value) & outgoing.c.settled_at.is_(None)
+_NO = ("AR", "CR")
+_NOT_NOW = ("http-408", "http-425", "http-429")
 
 
 def enqueue(
@@ -57,9 +60,9 @@ def enqueue(
     return added
 
 
-def send_again(connection: Connection, outgoing_id: int, now: datetime) -> int | None:
+def send_again(connection: Connection, outgoing_id: int, now: datetime, by: str = "") -> int | None:
     """A new row for what was sent, or refused, before; None where there is no such row, or it is
-    on its way still. A person asks for it."""
+    on its way still. ``by`` asks for it: the refusal is settled with that."""
     row = connection.execute(select(outgoing).where(outgoing.c.id == outgoing_id)).one_or_none()
     if row is None or row.state in _OPEN:
         return None
@@ -70,6 +73,7 @@ def send_again(connection: Connection, outgoing_id: int, now: datetime) -> int |
             outgoing.c.number == row.number,
         )
     ).scalar_one()
+    settle_refused(connection, outgoing_id, by, now)
     names = ("destination", "kind", "clinic_code", "lab_code", "receipt_id", "number")
     made = connection.execute(
         insert(outgoing).values(
@@ -78,6 +82,17 @@ def send_again(connection: Connection, outgoing_id: int, now: datetime) -> int |
         )
     )
     return int(made.inserted_primary_key[0])  # type: ignore[index]
+
+
+def settle_refused(connection: Connection, outgoing_id: int, by: str, now: datetime) -> bool:
+    """A person has seen to what was refused; it alarms nobody any more. False where it is not
+    refused, or was settled before: who was first stays."""
+    changed = connection.execute(
+        update(outgoing)
+        .where(outgoing.c.id == outgoing_id, _IS_REFUSED)
+        .values(settled_at=now, settled_by=by)
+    )
+    return changed.rowcount == 1
 
 
 def first_open(
@@ -272,6 +287,35 @@ def oldest_undelivered_at(connection: Connection) -> datetime | None:
         )
     ).scalar()
     return found
+
+
+def refused_deliveries(connection: Connection) -> list[AnyRow]:
+    """``destination``, ``clinic_code``, ``results`` and the oldest ``refused_at`` of what the other
+    side has said no to, or could not be written, and nobody has seen to. With it counts what is
+    tried again though the last answer was a no: ``AR``, ``CR``, an HTTP status of 400 to 499 but
+    408, 425 and 429."""
+    said_no = (outgoing.c.state == DeliveryState.FAILED.value) & (
+        outgoing.c.error_code.in_(_NO)
+        | (outgoing.c.error_code.startswith("http-4") & outgoing.c.error_code.not_in(_NOT_NOW))
+    )
+    names = (outgoing.c.destination, outgoing.c.clinic_code)
+    # Two statements, each by its own index.
+    parts = [
+        select(*names, at).where(condition)
+        for condition, at in (
+            (_IS_REFUSED, outgoing.c.ended_at.label("at")),
+            (outgoing.c.state.in_(_OPEN) & said_no, outgoing.c.sent_at.label("at")),
+        )
+    ]
+    each = union_all(*parts).subquery()
+    count, first = func.count().label("results"), func.min(each.c.at).label("refused_at")
+    return list(
+        connection.execute(
+            select(each.c.destination, each.c.clinic_code, count, first).group_by(
+                each.c.destination, each.c.clinic_code
+            )
+        )
+    )
 
 
 def stuck_deliveries(connection: Connection, before: datetime) -> list[AnyRow]:

@@ -184,3 +184,37 @@ def test_a_delivery_shows_its_tries_to_those_it_concerns(
         visit.open(f"/deliveries/{place[0]}")
         assert "demo-inbox" in visit.text
         assert place[1] not in visit.page.content()
+
+
+def test_a_refused_delivery_is_sent_again_or_settled_on_its_page(
+    console: RunningConsole, browser: Browser, place: Any
+) -> None:
+    values = {"destination": "his", "kind": "mllp", "state": "refused", "answer": "AE"}
+
+    def refuse(connection: Any) -> list[int]:
+        row = connection.execute(select(outgoing).where(outgoing.c.id == place[0])).one()
+        taken = ("clinic_code", "lab_code", "receipt_id", "number", "queued_at")
+        return [
+            connection.execute(
+                insert(outgoing).values(
+                    {name: getattr(row, name) for name in taken} | values | {"again": again}
+                )
+            ).inserted_primary_key[0]
+            for again in (1, 2)
+        ]
+
+    one, other = console.write(refuse)
+    clinic = console.sign_in(Role.CLINIC, [CLINIC], language="zh")
+    auditor = console.sign_in(Role.AUDITOR, language="zh")
+    with visiting(browser, console, clinic) as visit:
+        visit.open(f"/deliveries/{one}")
+        visit.press(say("zh", "deliveries.settle"))
+        assert say("zh", "done.delivery_settled") in visit.text
+        assert visit.page.locator(f"form[action='/deliveries/{one}/settle']").count() == 0
+        visit.open(f"/deliveries/{other}")
+        visit.press(say("zh", "deliveries.again"))
+        assert say("zh", "done.sent_again") in visit.text
+    assert ask(console, f"/deliveries/{one}/settle", clinic, {})[0] == 404
+    assert ask(console, f"/deliveries/{one}/settle", auditor, {})[0] == 403
+    assert [each[1] for each in events(console, "delivery", one)] == ["settle-delivery"]
+    assert [each[1] for each in events(console, "delivery", other)] == ["deliver-again"]

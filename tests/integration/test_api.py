@@ -17,7 +17,7 @@ import schemathesis
 from aiohttp import ClientSession
 from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, update
 
 from adapters.ports.signing import sign
 from broker.access.roles import Permission, Role, permissions_of
@@ -247,8 +247,43 @@ def test_a_clinic_reads_its_results_and_says_so(console: RunningConsole, clinic:
     assert ask(console, stranger, "/inbox")[1] == {"items": [], "next": None}
     for path in (f"/inbox/{number}", f"/inbox/{number}/document", f"/deliveries/{number}"):
         assert_problem(ask(console, stranger, path), 404, "not-found")
-    for path in (f"/inbox/{number}/read", f"/deliveries/{number}/again", "/critical/1/confirm"):
+    settle = f"/deliveries/{number}/settle"
+    assert_problem(ask(console, clinic, settle, {}), 404, "not-found")
+    for path in (
+        f"/inbox/{number}/read",
+        f"/deliveries/{number}/again",
+        settle,
+        "/critical/1/confirm",
+    ):
         assert_problem(ask(console, stranger, path, {}), 404, "not-found")
+
+
+def test_a_refused_delivery_is_settled_once_and_it_is_noted(
+    console: RunningConsole, clinic: str
+) -> None:
+    def refuse(connection: Any) -> int:
+        number: int = connection.execute(
+            select(func.max(outgoing.c.id)).where(outgoing.c.clinic_code == CLINIC)
+        ).scalar_one()
+        connection.execute(
+            update(outgoing).where(outgoing.c.id == number).values(state="refused", answer="AE")
+        )
+        return number
+
+    number = console.write(refuse)
+    path = f"/deliveries/{number}/settle"
+    stranger = token_of(console, Role.CLINIC, (OTHER, "x"))
+    assert_problem(ask(console, stranger, path, {}), 404, "not-found")
+    assert ask(console, clinic, path, {})[1] == {"settled": True}
+    assert_problem(ask(console, clinic, path, {}), 404, "not-found")
+    told = ask(console, clinic, f"/deliveries/{number}")[1]
+    assert (told["state"], told["settled_by"]) == ("refused", "clinic-zh-1")
+    noted = console.write(
+        lambda c: c.execute(
+            select(audit_event.c.subject).where(audit_event.c.action == "settle-delivery")
+        ).all()
+    )
+    assert [row.subject for row in noted] == [str(number)]
 
 
 def test_who_told_of_a_critical_result_cannot_say_that_it_was_heard(

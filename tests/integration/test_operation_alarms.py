@@ -7,18 +7,21 @@ import tomllib
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import pytest
 from sqlalchemy import update
 
 from adapters.ports.intake import Door, Media, Payload
 from broker.cli.status import CARD_WORDS
-from broker.delivery.agreement import DeliveryKind
+from broker.delivery.agreement import DeliveryKind, DeliveryState
 from broker.demo.people import CLINIC, LAB
 from broker.operation.alarm_words import ALARM_WORDS, alarm_words
 from broker.operation.backup import make_backup
+from broker.operation.metrics import operation_metrics
 from broker.operation.notices import owed_notices
 from broker.operation.watch import OPERATION_ALARMS, STUCK_AFTER, OperationWatch
 from broker.store.alarms import AlarmKind
 from broker.store.delivery_tables import outgoing
+from broker.store.outbox import begin_attempt, end_attempt, send_again, settle_refused
 from broker.store.receipts import ReceiptAppender, receipt_row
 from broker.store.schema import receipt
 from tests.integration.broker_stage import Stage, open_stage
@@ -128,3 +131,61 @@ def test_every_kind_of_alarm_has_its_words() -> None:
     for kind in AlarmKind:
         assert page[f"alarm_{kind.value.replace('-', '_')}"].keys() == {"zh", "en"}
     assert {kind.value for kind in OPERATION_ALARMS} <= set(CARD_WORDS)
+
+
+async def test_a_refused_delivery_is_alarmed_once_until_a_person_has_seen_to_it(
+    tmp_path: Path,
+) -> None:
+    to = agreement("his", DeliveryKind.MLLP)
+    async with open_stage(tmp_path, deliveries=(to,)) as stage:
+        for number in range(2):
+            await stage.receive(oru(f"F{number}", "88"))
+        watch = watching(stage)
+        for number in (1, 2):
+            await stage.writer.write(
+                lambda c, number=number: end_attempt(  # type: ignore[misc]
+                    c, number, DeliveryState.REFUSED, stage.now, answer="AE"
+                )
+            )
+        assert await look(watch) == [("delivery-refused", CLINIC, "his", True)]
+        assert await look(watch) == []
+        with stage.reader.connect() as connection:
+            lines = operation_metrics(connection, None, stage.now)
+            (notice,) = owed_notices(connection, "mail", stage.now - timedelta(days=1))
+        assert "labbroker_deliveries_refused_open 2" in lines
+        assert (notice.records, notice.en) == (2, alarm_words("delivery-refused")[0])
+        settled = await stage.writer.write(lambda c: settle_refused(c, 1, "mei", stage.now))
+        assert settled
+        assert not await stage.writer.write(lambda c: settle_refused(c, 1, "bo", stage.now))
+        assert await look(watch) == []
+        again = await stage.writer.write(lambda c: send_again(c, 2, stage.now, "mei"))
+        assert again is not None
+        assert await look(watch) == [("delivery-refused", CLINIC, "his", False)]
+        # Refused once more, it is told once more.
+        await stage.writer.write(
+            lambda c: end_attempt(c, again, DeliveryState.REFUSED, stage.now, answer="AE")
+        )
+        assert await look(watch) == [("delivery-refused", CLINIC, "his", True)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_no"),
+    [("AR", True), ("http-403", True), ("http-429", False), ("http-503", False), ("gone", False)],
+)
+async def test_a_receiver_that_says_no_to_each_try_is_alarmed_at_once(
+    tmp_path: Path, answer: str, is_no: bool
+) -> None:
+    to = agreement("his", DeliveryKind.MLLP)
+    async with open_stage(tmp_path, deliveries=(to,)) as stage:
+        await stage.receive(oru("F1", "88"))
+        await stage.writer.write(lambda c: begin_attempt(c, 1, "", b"x", stage.now))
+        await stage.writer.write(
+            lambda c: end_attempt(c, 1, DeliveryState.FAILED, stage.now, error_code=answer)
+        )
+        watch = watching(stage)
+        opened = [("delivery-refused", CLINIC, "his", True)] if is_no else []
+        assert await look(watch) == opened
+        await stage.writer.write(
+            lambda c: end_attempt(c, 1, DeliveryState.ACKNOWLEDGED, stage.now, answer="AA")
+        )
+        assert len(await look(watch)) == len(opened)

@@ -13,9 +13,9 @@ from adapters.ports.report_view import ReportView
 from broker.access.roles import Permission
 from broker.delivery.agreement import DeliveryFormat, DeliveryState
 from broker.delivery.reading import ReportReading
+from broker.delivery.refused import sent_again_by, settled_by
 from broker.delivery.taken_note import confirmed_by, read_by
 from broker.store.alarms import open_alarms
-from broker.store.audit import note
 from broker.store.critical import critical_of
 from broker.store.outbox import (
     attempts_of,
@@ -23,7 +23,6 @@ from broker.store.outbox import (
     delivery_row,
     inbox_of,
     inbox_row,
-    send_again,
 )
 from broker.store.rows import AnyRow
 from broker.web.api.operation import (
@@ -160,29 +159,19 @@ async def show_delivery(call: Call) -> Answer:
 async def deliver_again(call: Call) -> Answer:
     """Send once more what has arrived or was refused."""
     desk, person = call.request.app[DESK], person_of(call.request)
-    asked = call.path["delivery"]
-
-    def again(connection: Any) -> int | None:
-        row = delivery_row(connection, person.reach, asked)
-        now = desk.clock()
-        made = send_again(connection, asked, now) if row is not None else None
-        if row is not None and made is not None:
-            note(
-                connection,
-                person=person.login,
-                action="deliver-again",
-                kind="delivery",
-                subject=str(asked),
-                institution=row.clinic_code,
-                at=now,
-            )
-        return made
-
-    made = await desk.write(again)
+    made = await desk.write(lambda c: sent_again_by(c, call.path["delivery"], person, desk.clock()))
     if made is None:
         raise not_found()
     call.request.app[DELIVERY].wake()
     return {"id": made}
+
+
+async def settle_delivery(call: Call) -> Answer:
+    """A person has seen to a refused result in another way; its alarm ends. Audited."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+    if not await desk.write(lambda c: settled_by(c, call.path["delivery"], person, desk.clock())):
+        raise not_found()
+    return {"settled": True}
 
 
 async def critical(call: Call) -> Answer:
@@ -246,6 +235,8 @@ def delivery_json(row: AnyRow) -> dict[str, Any]:
         "ended_at": instant(row.ended_at),
         "answer": row.answer,
         "error_code": row.error_code,
+        "settled_at": instant(row.settled_at),
+        "settled_by": row.settled_by,
     }
 
 
@@ -418,6 +409,16 @@ OPERATIONS = (
         "Send a result once more",
         _P.FIX_RECORD,
         deliver_again,
+        path_parts=_ID,
+        body=shape({}),
+    ),
+    Operation(
+        "POST",
+        "/deliveries/{delivery}/settle",
+        "settleDelivery",
+        "Say that a refused result was seen to otherwise; audited",
+        _P.FIX_RECORD,
+        settle_delivery,
         path_parts=_ID,
         body=shape({}),
     ),

@@ -7,8 +7,11 @@ from sqlalchemy import Connection
 
 from broker.access.roles import Permission
 from broker.delivery.agreement import DeliveryState
+from broker.delivery.refused import sent_again_by, settled_by
 from broker.store.outbox import attempts_of, deliveries_of, delivery_row
 from broker.store.rows import AnyRow
+from broker.web.api.results import DELIVERY
+from broker.web.console.actions import done, notice_of
 from broker.web.console.desk import DESK
 from broker.web.console.inbox import PAGE, row_number
 from broker.web.console.rendering import not_there, render
@@ -49,4 +52,34 @@ async def show_delivery(request: web.Request) -> web.Response:
     row, tries = await desk.read(look)
     if row is None:
         raise not_there(request)
-    return render(request, "delivery.html", "deliveries", row=row, tries=tries, back=request.path)
+    return render(
+        request,
+        "delivery.html",
+        "deliveries",
+        notice=notice_of(request),
+        row=row,
+        tries=tries,
+        back=request.path,
+    )
+
+
+@requires(Permission.FIX_RECORD)
+async def send_delivery_again(request: web.Request) -> web.Response:
+    """Once more, under a new number; a refusal is settled by it."""
+    desk, person = request.app[DESK], person_of(request)
+    number = int(request.match_info["delivery"])
+    made = await desk.write(lambda c: sent_again_by(c, number, person, desk.clock()))
+    if made is None:
+        raise not_there(request)
+    request.app[DELIVERY].wake()
+    raise done(f"/deliveries/{made}", "sent_again")
+
+
+@requires(Permission.FIX_RECORD)
+async def settle_delivery(request: web.Request) -> web.Response:
+    """A person has seen to a refused result in another way."""
+    desk, person = request.app[DESK], person_of(request)
+    number = int(request.match_info["delivery"])
+    if not await desk.write(lambda c: settled_by(c, number, person, desk.clock())):
+        raise not_there(request)
+    raise done(f"/deliveries/{number}", "delivery_settled")

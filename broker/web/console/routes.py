@@ -13,7 +13,12 @@ from broker.web.console.audit_trail import show_audit
 from broker.web.console.cards import show_cards
 from broker.web.console.codes import EVIDENCE, confirm_habit, decide_code, show_codes
 from broker.web.console.critical import confirm_result, show_critical
-from broker.web.console.deliveries import show_deliveries, show_delivery
+from broker.web.console.deliveries import (
+    send_delivery_again,
+    settle_delivery,
+    show_deliveries,
+    show_delivery,
+)
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.entry import show_entry, show_open_orders, take_entry
 from broker.web.console.inbox import read_result, send_document, show_inbox, show_result
@@ -77,6 +82,8 @@ def console_routes() -> list[web.RouteDef]:
         web.post(r"/critical/{critical:[0-9]{1,12}}/confirm", confirm_result),
         web.get("/deliveries", show_deliveries),
         web.get(rf"/deliveries/{_DELIVERY}", show_delivery),
+        web.post(rf"/deliveries/{_DELIVERY}/again", send_delivery_again),
+        web.post(rf"/deliveries/{_DELIVERY}/settle", settle_delivery),
         web.get("/rates", show_rates),
         web.get(r"/rates/{clinic:[0-9A-Z]{10}}", show_clinic_rates),
         web.get(r"/rates/{clinic:[0-9A-Z]{10}}/unuploaded", send_unuploaded),
