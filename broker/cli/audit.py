@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select
 
 from broker.audit_export import fhir_audit_event
-from broker.cli.people_store import reading
+from broker.cli.store_access import reading
 from broker.config import load_settings
 from broker.store.access_tables import audit_event
 from broker.store.audit_check import Verified, read_anchors, verify_trail

@@ -21,6 +21,7 @@ from broker.cli.codes_text import (
     unmapped_text,
 )
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, reading, require_store
 from broker.code_map_file import write_code_map
 from broker.code_maps import (
     decision_to_json,
@@ -33,7 +34,6 @@ from broker.store.code_maps import (
     standing,
     standing_decisions,
 )
-from broker.store.engine import STORE_FILE, StoreMissing, open_reader, open_snapshot, open_writer
 from broker.store.line_habits import Confirmation, changed_habits
 from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.control import find_control
@@ -117,8 +117,7 @@ def _deciding(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; ``unmapped`` and ``drift`` 1 where something waits for a person."""
     settings = load_settings(arguments.config, os.environ)
-    if not (settings.data_dir / STORE_FILE).exists():
-        raise StoreMissing(folder=settings.data_dir)
+    require_store(settings.store)
     command = arguments.codes_command
     if command == "unmapped":
         return _unmapped(settings, arguments)
@@ -134,12 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _unmapped(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            codes = unmapped_codes(connection)
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        codes = unmapped_codes(connection)
     plain = {"codes": [_unmapped_json(each) for each in codes]}
     print_outcome(arguments, plain, unmapped_text(codes, arguments.language))
     return int(bool(codes))
@@ -159,19 +154,15 @@ def _unmapped_json(code: UnmappedCode) -> dict[str, Any]:
 def _suggest(settings: Settings, arguments: argparse.Namespace) -> int:
     found: list[tuple[UnmappedCode, tuple[Suggestion, ...]]] = []
     validity = code_validity(settings)
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            profiles = with_decisions(settings.profiles, standing_decisions(connection))
-            for code in unmapped_codes(connection):
-                if arguments.code in (None, code.code):
-                    evidence = gather_evidence(connection, code, profiles, READERS)
-                    suggestions = suggest_codes(evidence)
-                    # What has ended may still be meant, by older results; what is in force first.
-                    in_order = sorted(suggestions, key=lambda s: validity.has_ended(s.order_code))
-                    found.append((code, tuple(in_order)))
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        profiles = with_decisions(settings.profiles, standing_decisions(connection))
+        for code in unmapped_codes(connection):
+            if arguments.code in (None, code.code):
+                evidence = gather_evidence(connection, code, profiles, READERS)
+                suggestions = suggest_codes(evidence)
+                # What has ended may still be meant, by older results; what is in force first.
+                in_order = sorted(suggestions, key=lambda s: validity.has_ended(s.order_code))
+                found.append((code, tuple(in_order)))
     if arguments.code is not None and not found:
         raise NoSuchCode(code=arguments.code)
     plain = {
@@ -206,12 +197,8 @@ def _suggestion_json(each: Suggestion, validity: CodeValidity) -> dict[str, Any]
 
 
 def _drift(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            changed = changed_habits(connection)
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        changed = changed_habits(connection)
     plain = {
         "changes": [
             {
@@ -244,13 +231,9 @@ def _confirm(settings: Settings, arguments: argparse.Namespace) -> int:
     if control is not None:
         told = ask_service(control, "codes-confirm", json.dumps(asdict(confirmation)).encode())
     else:
-        engine = open_writer(settings.data_dir)
-        try:
-            with engine.begin() as connection:
-                confirmed = confirmation.store(connection, datetime.now(UTC))
-                told = {"confirmed": confirmed, "requeued": confirmation.requeue(connection)}
-        finally:
-            engine.dispose()
+        with changing(settings.store) as connection:
+            confirmed = confirmation.store(connection, datetime.now(UTC))
+            told = {"confirmed": confirmed, "requeued": confirmation.requeue(connection)}
     text = (
         f"{told['confirmed']} 項確認；{told['requeued']} 件收件重新處理\n"
         if arguments.language == "zh"
@@ -261,12 +244,8 @@ def _confirm(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _show(settings: Settings, arguments: argparse.Namespace) -> int:
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            history = decision_history(connection)
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        history = decision_history(connection)
     shown = history if arguments.codes_command == "history" else standing(history)
     if arguments.codes_command == "export":
         arguments.file.write_bytes(write_code_map(shown))

@@ -17,13 +17,13 @@ from sqlalchemy import Connection
 from broker.bootstrap.readers import READERS
 from broker.cli.codes_text import outcome_text, trial_json, trial_text
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, reading
 from broker.code_map_file import read_code_map
 from broker.code_maps import decision_to_json, link_waiting, require_usable, with_decisions
 from broker.code_trial import Trial, try_profiles
 from broker.config import Settings
 from broker.drafting import Drafting
 from broker.store.code_maps import CodeDecision, add_decisions, standing, standing_decisions
-from broker.store.engine import open_reader, open_snapshot, open_writer
 from broker.unmapped_codes import gather_evidence, unmapped_codes
 from broker.web.control import find_control
 from mapping.code_map import LocalCode
@@ -66,32 +66,26 @@ def print_outcome(arguments: argparse.Namespace, plain: Any, text: str) -> None:
 def decide(settings: Settings, arguments: argparse.Namespace) -> int:
     """Carry out ``set``, ``unset``, ``adopt`` or ``import``, or only try it. Returns 0."""
     by = arguments.by or getpass.getuser()
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            now = standing_decisions(connection)
-            if arguments.codes_command == "import":
-                decisions = _imported(arguments, by, now)
-            elif arguments.codes_command == "adopt":
-                decisions = _identical(settings, connection, by, now)
-            else:
-                names = {
-                    (each.source_id, each.code): each.name for each in unmapped_codes(connection)
-                }
-                name = names.get((arguments.source, arguments.code), "")
-                decisions = [_decision(arguments, by, name, now)]
-            for each in decisions:
-                require_usable(each, settings.profiles)
-            if arguments.dry_run:
-                trial = _try(settings, connection, now, decisions)
-                print_outcome(
-                    arguments,
-                    {"decisions": len(decisions)} | trial_json(trial),
-                    trial_text(trial, len(decisions), arguments.language),
-                )
-                return 0
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        now = standing_decisions(connection)
+        if arguments.codes_command == "import":
+            decisions = _imported(arguments, by, now)
+        elif arguments.codes_command == "adopt":
+            decisions = _identical(settings, connection, by, now)
+        else:
+            names = {(each.source_id, each.code): each.name for each in unmapped_codes(connection)}
+            name = names.get((arguments.source, arguments.code), "")
+            decisions = [_decision(arguments, by, name, now)]
+        for each in decisions:
+            require_usable(each, settings.profiles)
+        if arguments.dry_run:
+            trial = _try(settings, connection, now, decisions)
+            print_outcome(
+                arguments,
+                {"decisions": len(decisions)} | trial_json(trial),
+                trial_text(trial, len(decisions), arguments.language),
+            )
+            return 0
     told = _tell(settings, decisions)
     print_outcome(arguments, told, outcome_text(told, arguments.language))
     return 0
@@ -206,11 +200,7 @@ def _tell(settings: Settings, decisions: Sequence[CodeDecision]) -> dict[str, An
     if control is not None:
         body = json.dumps([decision_to_json(each) for each in decisions]).encode()
         return ask_service(control, "codes", body)
-    engine = open_writer(settings.data_dir)
-    try:
-        with engine.begin() as connection:
-            version = add_decisions(connection, decisions, datetime.now(UTC))
-            requeued = link_waiting(connection, settings.profiles)
-    finally:
-        engine.dispose()
+    with changing(settings.store) as connection:
+        version = add_decisions(connection, decisions, datetime.now(UTC))
+        requeued = link_waiting(connection, settings.profiles)
     return {"version": version, "decisions": len(decisions), "requeued": requeued}

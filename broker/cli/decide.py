@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from broker.choices import Decision, apply_decision, decision_json, require_decision
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, require_store
 from broker.states import ReceiptState
-from broker.store.engine import STORE_FILE, StoreMissing, open_writer
+from broker.store.location import StoreLocation
 from broker.store.receipts import ReceiptAppender, finish_receipt, receipt_row
 from broker.web.control import find_control
 from mapping.parsed import Content
 
 
-def decide(folder: Path, decision: Decision) -> dict[str, Any]:
+def decide(store: StoreLocation, decision: Decision) -> dict[str, Any]:
     """What came of it: ``{"record", "receipt_id", "requeued"}``."""
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
-    control = find_control(folder)
+    require_store(store)
+    control = find_control(store.folder)
     if control is not None:
         return ask_service(control, "decide", json.dumps(decision.to_json()).encode())
     now = datetime.now(UTC)
-    engine = open_writer(folder)
-    try:
-        with engine.begin() as connection:
-            require_decision(connection, decision)
-            row = receipt_row(decision.payload(now), now)
-            (accepted,) = ReceiptAppender(connection).append(connection, [row])
-            content = Content.CORRECTION.value
-            finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
-            requeued = apply_decision(connection, accepted.receipt_id, decision)
-            return decision_json(decision, accepted.receipt_id, requeued)
-    finally:
-        engine.dispose()
+    with changing(store) as connection:
+        require_decision(connection, decision)
+        row = receipt_row(decision.payload(now), now)
+        (accepted,) = ReceiptAppender(connection).append(connection, [row])
+        content = Content.CORRECTION.value
+        finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
+        requeued = apply_decision(connection, accepted.receipt_id, decision)
+        return decision_json(decision, accepted.receipt_id, requeued)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from broker.cli.store_access import reading
 from broker.code_maps import with_decisions
 from broker.config import Settings
 from broker.store.code_maps import standing_decisions
-from broker.store.engine import STORE_FILE, open_reader, open_snapshot
+from broker.store.engine import StoreMissing
+from broker.store.location import StoreLocation
 from mapping.errors import LabbrokerError
 from mapping.profile import SourceProfile
 
@@ -46,16 +48,17 @@ def with_decided_codes(
 
     Raises ``StoreMissing`` where ``folder`` has none, :class:`DecisionsUnreadable`.
     """
-    if folder is None:
-        folder = settings.data_dir
-        if settings.file is None or not (folder / STORE_FILE).exists():
-            return profile
-    reader = open_reader(folder)
+    if folder is None and settings.file is None:
+        return profile
+    named = folder is not None and folder.resolve() != settings.data_dir.resolve()
+    store = StoreLocation(folder) if folder is not None and named else settings.store
     try:
-        with open_snapshot(reader) as connection:
+        with reading(store) as connection:
             decisions = standing_decisions(connection)
+    except StoreMissing:
+        if folder is not None:
+            raise
+        return profile
     except SQLAlchemyError as error:
-        raise DecisionsUnreadable(folder=folder, reason=type(error).__name__) from None
-    finally:
-        reader.dispose()
+        raise DecisionsUnreadable(folder=store.folder, reason=type(error).__name__) from None
     return with_decisions({profile.source_id: profile}, decisions)[profile.source_id]

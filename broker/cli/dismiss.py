@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0; raises ``NoSuchRecord`` where the record does not wait for this."""
     settings = load_settings(arguments.config, os.environ)
     asked = {"record_id": arguments.record, "by": arguments.by, "reason": arguments.reason}
-    told = decide(settings.data_dir, read_decision(asked))
+    told = decide(settings.store, read_decision(asked))
     if arguments.json:
         sys.stdout.write(json.dumps(told) + "\n")
     elif arguments.language == "zh":

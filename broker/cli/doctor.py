@@ -32,6 +32,7 @@ from broker.cli.setup_checks import (
     check_institutions,
     check_lists,
 )
+from broker.cli.store_checks import check_store
 from broker.config import load_settings
 from mapping.errors import LabbrokerError, Language
 from mapping.moment import TAIPEI
@@ -92,6 +93,7 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     yield ok("settings", (shown, str(config) if config else "未指定設定檔，使用預設值（--config）"))
     yield check_data_folder(settings.data_dir)
     yield check_disk(settings.data_dir)
+    yield from check_store(settings.store)
     yield check_clock(settings.data_dir)
     for name, door in (("mllp", settings.mllp), ("http", settings.http)):
         if door.enabled and door.port:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, require_store
 from broker.config import Settings, load_settings
 from broker.corrections import FixRequest, apply_part, outcome_json, parts_of, plan_fix
 from broker.states import ReceiptState
 from broker.store.corrections import CorrectionCounts
-from broker.store.engine import STORE_FILE, StoreMissing, open_writer
 from broker.store.receipts import ReceiptAppender, finish_receipt, receipt_row
 from broker.web.control import find_control
 from mapping.errors import LabbrokerError, Language
@@ -68,14 +68,12 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 all records of the group are ready; 1 some are not."""
     settings = load_settings(arguments.config, os.environ)
-    folder = settings.data_dir
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
+    require_store(settings.store)
     fields = dict(_setting(text) for text in arguments.settings or ())
     # A laboratory's word is set only by somebody who gives a name.
     by = arguments.by or ("" if any(tag[:1] == "r" for tag in fields) else getpass.getuser())
     request = FixRequest(arguments.group, by, arguments.accept, arguments.again, fields)
-    control = find_control(folder)
+    control = find_control(settings.data_dir)
     if control is not None:
         plain = {
             "group_id": request.group_id,
@@ -104,20 +102,16 @@ def _setting(text: str) -> tuple[str, str]:
 def _fix(settings: Settings, request: FixRequest) -> dict[str, Any]:
     """Without a running service: all in one transaction here."""
     now = datetime.now(UTC)
-    engine = open_writer(settings.data_dir)
-    try:
-        with engine.begin() as connection:
-            plan = plan_fix(connection, settings.profiles, request, now)
-            row = receipt_row(plan.payload(now), now)
-            (accepted,) = ReceiptAppender(connection).append(connection, [row])
-            content = Content.CORRECTION.value
-            finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
-            counts = CorrectionCounts()
-            for part in parts_of(plan):
-                counts = counts.plus(apply_part(connection, accepted.receipt_id, plan, part, now))
-            return outcome_json(plan, counts)
-    finally:
-        engine.dispose()
+    with changing(settings.store) as connection:
+        plan = plan_fix(connection, settings.profiles, request, now)
+        row = receipt_row(plan.payload(now), now)
+        (accepted,) = ReceiptAppender(connection).append(connection, [row])
+        content = Content.CORRECTION.value
+        finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
+        counts = CorrectionCounts()
+        for part in parts_of(plan):
+            counts = counts.plus(apply_part(connection, accepted.receipt_id, plan, part, now))
+        return outcome_json(plan, counts)
 
 
 def _text(told: dict[str, Any], language: Language) -> str:

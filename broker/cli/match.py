@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from broker.choices import NoSuchRecord, read_decision
 from broker.cli.candidate_text import candidate_text
 from broker.cli.decide import decide
+from broker.cli.store_access import reading
 from broker.config import load_settings
 from broker.store.choices import candidates_of, get_record
-from broker.store.engine import open_reader
+from broker.store.location import StoreLocation
 from mapping.errors import Language
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     """0; 1 where there is no candidate."""
     settings = load_settings(arguments.config, os.environ)
     if arguments.visit is None:
-        return _list(settings.data_dir, arguments.record, arguments.json, arguments.language)
+        return _list(settings.store, arguments.record, arguments.json, arguments.language)
     asked = {"record_id": arguments.record, "visit_id": arguments.visit, "by": arguments.by or ""}
-    told = decide(settings.data_dir, read_decision(asked))
+    told = decide(settings.store, read_decision(asked))
     if arguments.json:
         sys.stdout.write(json.dumps(told) + "\n")
     elif arguments.language == "zh":
@@ -54,13 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _list(folder: Path, record_id: int, as_json: bool, language: Language) -> int:
-    reader = open_reader(folder)
-    try:
-        with reader.connect() as connection:
-            row = get_record(connection, record_id)
-    finally:
-        reader.dispose()
+def _list(store: StoreLocation, record_id: int, as_json: bool, language: Language) -> int:
+    with reading(store) as connection:
+        row = get_record(connection, record_id)
     if row is None:
         raise NoSuchRecord(record=record_id)
     found: Any = candidates_of(row).get("visits", [])

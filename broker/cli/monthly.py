@@ -20,11 +20,12 @@ from broker.bootstrap.lists import LoadedLists, required_lists
 from broker.cli.convert import folder_unusable
 from broker.cli.local_file import read_file
 from broker.cli.monthly_report import MonthlyReport, report_as_json, report_as_text
+from broker.cli.store_access import reading
 from broker.config import load_settings
 from broker.finding_json import findings_from_json
 from broker.monthly_upload import DailyRecord, monthly_records, write_monthly
 from broker.states import RecordState
-from broker.store.engine import open_reader
+from broker.store.location import StoreLocation
 from broker.store.order_versions import ON_ITS_WAY
 from broker.store.uploader_records import newest_records
 from mapping.claim import ClaimIndex, count_by_month
@@ -100,7 +101,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.files:
         daily = _from_files(arguments.files, institution_code)
     else:
-        daily = _from_store(settings.data_dir, institution_code, arguments.all, report.passed_over)
+        daily = _from_store(settings.store, institution_code, arguments.all, report.passed_over)
     now = datetime.now(UTC)
     index = ClaimIndex(loaded.claim_lines)
     made = monthly_records(daily, index, fee_month, loaded.lists, now)
@@ -156,28 +157,24 @@ def _from_files(names: list[str], institution_code: str) -> Iterator[DailyRecord
 
 
 def _from_store(
-    data_dir: Path, institution_code: str, all_of_them: bool, passed_over: Counter[str]
+    store: StoreLocation, institution_code: str, all_of_them: bool, passed_over: Counter[str]
 ) -> Iterator[DailyRecord]:
     """What the daily upload left open. What was accepted daily with its serial needs nothing more;
     what is on its way is not told a second time."""
     on_its_way = {state.value for state in ON_ITS_WAY}
-    reader = open_reader(data_dir)
-    try:
-        with reader.connect() as connection:
-            for row in newest_records(connection, institution_code):
-                record = record_from_json(json.loads(row.body))
-                if not all_of_them and row.state in on_its_way:
-                    passed_over["on_its_way"] += 1
-                    continue
-                accepted = row.state == RecordState.ACCEPTED.value
-                if not all_of_them and accepted and record.value("h7") != _UNKNOWN_SERIAL:
-                    passed_over["accepted"] += 1
-                    continue
-                findings = findings_from_json(row.findings) if row.state == _HELD else ()
-                errors = tuple(each for each in findings if each.severity is Severity.ERROR)
-                yield DailyRecord(f"#{row.id} {row.place}".strip(), record, errors)
-    finally:
-        reader.dispose()
+    with reading(store) as connection:
+        for row in newest_records(connection, institution_code):
+            record = record_from_json(json.loads(row.body))
+            if not all_of_them and row.state in on_its_way:
+                passed_over["on_its_way"] += 1
+                continue
+            accepted = row.state == RecordState.ACCEPTED.value
+            if not all_of_them and accepted and record.value("h7") != _UNKNOWN_SERIAL:
+                passed_over["accepted"] += 1
+                continue
+            findings = findings_from_json(row.findings) if row.state == _HELD else ()
+            errors = tuple(each for each in findings if each.severity is Severity.ERROR)
+            yield DailyRecord(f"#{row.id} {row.place}".strip(), record, errors)
 
 
 _HELD = RecordState.HELD.value

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, require_store
 from broker.config import load_settings
 from broker.opt_outs import OptOut, apply_opt_out, read_opt_out, require_order
 from broker.states import ReceiptState
-from broker.store.engine import STORE_FILE, StoreMissing, open_writer
+from broker.store.location import StoreLocation
 from broker.store.receipts import ReceiptAppender, finish_receipt, receipt_row
 from broker.web.control import find_control
 from mapping.errors import Language
@@ -47,9 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 nothing of the order has left; 1 something had left before."""
     settings = load_settings(arguments.config, os.environ)
-    folder = settings.data_dir
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
+    require_store(settings.store)
     request = read_opt_out(
         {
             "institution_code": arguments.institution,
@@ -60,11 +59,11 @@ def run(arguments: argparse.Namespace) -> int:
             "national_id": _national_id(arguments.language),
         }
     )
-    control = find_control(folder)
+    control = find_control(settings.data_dir)
     if control is not None:
         told = ask_service(control, "opt-out", json.dumps(request.to_json()).encode())
     else:
-        told = _mark(folder, request)
+        told = _mark(settings.store, request)
     if arguments.json:
         sys.stdout.write(json.dumps(told) + "\n")
     else:
@@ -79,20 +78,16 @@ def _national_id(language: Language) -> str:
     return sys.stdin.readline(_MOST_READ)
 
 
-def _mark(folder: Path, request: OptOut) -> dict[str, Any]:
+def _mark(store: StoreLocation, request: OptOut) -> dict[str, Any]:
     """Without a running service: all in one transaction here."""
     now = datetime.now(UTC)
-    engine = open_writer(folder)
-    try:
-        with engine.begin() as connection:
-            require_order(connection, request)
-            row = receipt_row(request.payload(now), now)
-            (accepted,) = ReceiptAppender(connection).append(connection, [row])
-            content = Content.CORRECTION.value
-            finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
-            return apply_opt_out(connection, request).to_json()
-    finally:
-        engine.dispose()
+    with changing(store) as connection:
+        require_order(connection, request)
+        row = receipt_row(request.payload(now), now)
+        (accepted,) = ReceiptAppender(connection).append(connection, [row])
+        content = Content.CORRECTION.value
+        finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
+        return apply_opt_out(connection, request).to_json()
 
 
 def _text(told: dict[str, Any], opted_out: bool, language: Language) -> str:

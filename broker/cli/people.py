@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from broker.access.roles import Role
-from broker.cli.people_store import ask_about_people, people_asker, reading
+from broker.cli.people_store import ask_about_people, people_asker
+from broker.cli.store_access import reading
 from broker.config import load_settings
 from broker.store.people import Account, accounts
 from mapping.errors import Language

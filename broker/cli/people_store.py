@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection
-
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing
 from broker.people_desk import PEOPLE_ORDERS
-from broker.store.engine import open_reader, open_writer
 from broker.store.location import StoreLocation
 from broker.web.control import find_control
 
@@ -24,23 +21,8 @@ def ask_about_people(store: StoreLocation, order: str, told: Mapping[str, Any]) 
     control = find_control(store.folder)
     if control is not None:
         return ask_service(control, order, json.dumps(dict(told)).encode())
-    engine = open_writer(store)
-    try:
-        with engine.begin() as connection:
-            return PEOPLE_ORDERS[order](connection, told, datetime.now(UTC))
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def reading(store: StoreLocation) -> Iterator[Connection]:
-    """Raises ``StoreMissing``."""
-    reader = open_reader(store)
-    try:
-        with reader.connect() as connection:
-            yield connection
-    finally:
-        reader.dispose()
+    with changing(store) as connection:
+        return PEOPLE_ORDERS[order](connection, told, datetime.now(UTC))
 
 
 def people_asker(given: str | None) -> str:

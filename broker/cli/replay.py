@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from broker.cli.store_access import changing, require_store
 from broker.config import load_settings
-from broker.store.engine import STORE_FILE, StoreBusy, StoreMissing, open_writer
+from broker.store.engine import StoreBusy
+from broker.store.location import StoreLocation
 from broker.store.receipts import replay_receipt
 from broker.web.control import ControlAddress, find_control
 from mapping.errors import LabbrokerError
@@ -39,16 +41,14 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0; a running service does it at once, else it is done at the next start."""
     settings = load_settings(arguments.config, os.environ)
-    folder = settings.data_dir
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
-    control = find_control(folder)
+    require_store(settings.store)
+    control = find_control(settings.data_dir)
     chinese = arguments.language == "zh"
     for receipt_id in arguments.receipt_id:
         if control is not None:
             found, now = asyncio.run(_ask(control, receipt_id)), True
         else:
-            found, now = _mark(folder, receipt_id), False
+            found, now = _mark(settings.store, receipt_id), False
         if not found:
             raise NoSuchReceipt(receipt_id=receipt_id)
         when = (
@@ -70,10 +70,6 @@ async def _ask(control: ControlAddress, receipt_id: int) -> bool:
         raise StoreBusy(folder="(not answering)") from error
 
 
-def _mark(folder: Path, receipt_id: int) -> bool:
-    engine = open_writer(folder)
-    try:
-        with engine.begin() as connection:
-            return replay_receipt(connection, receipt_id)
-    finally:
-        engine.dispose()
+def _mark(store: StoreLocation, receipt_id: int) -> bool:
+    with changing(store) as connection:
+        return replay_receipt(connection, receipt_id)

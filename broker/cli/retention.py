@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, reading, require_store
 from broker.config import load_settings
 from broker.config.settings import Settings
 from broker.operation.retention import (
@@ -20,7 +21,6 @@ from broker.operation.retention import (
     erased_json,
     note_erased,
 )
-from broker.store.engine import open_reader, open_snapshot, open_writer
 from broker.web.control import find_control
 from mapping.errors import Language
 
@@ -58,29 +58,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _count(settings: Settings) -> dict[str, dict[str, int]]:
-    reader = open_reader(settings.store)
-    try:
-        with open_snapshot(reader) as connection:
-            days = days_kept(settings.retention_days)
-            return erased_json(erase_all(connection, days, datetime.now(UTC), dry_run=True))
-    finally:
-        reader.dispose()
+    with reading(settings.store) as connection:
+        days = days_kept(settings.retention_days)
+        return erased_json(erase_all(connection, days, datetime.now(UTC), dry_run=True))
 
 
 def _erase(settings: Settings) -> dict[str, dict[str, int]]:
     control = find_control(settings.data_dir)
     if control is not None:
         return ask_service(control, "retention", b"{}")
-    open_reader(settings.store).dispose()
+    require_store(settings.store)
     now = datetime.now(UTC)
-    engine = open_writer(settings.store)
-    try:
-        with engine.begin() as connection:
-            found = erase_all(connection, days_kept(settings.retention_days), now)
-            note_erased(connection, found, "cli:", now)
-            return erased_json(found)
-    finally:
-        engine.dispose()
+    with changing(settings.store) as connection:
+        found = erase_all(connection, days_kept(settings.retention_days), now)
+        note_erased(connection, found, "cli:", now)
+        return erased_json(found)
 
 
 def _text(

@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from broker.access.roles import Permission
-from broker.cli.people_store import ask_about_people, people_asker, reading
+from broker.cli.people_store import ask_about_people, people_asker
+from broker.cli.store_access import reading
 from broker.config import load_settings
 from broker.store.tokens import Token, tokens
 from mapping.errors import LabbrokerError, Language

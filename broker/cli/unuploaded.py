@@ -24,9 +24,10 @@ from adapters.folder.formats.unuploaded_list import (
 from broker.bootstrap.list_orders import ROWS_AT_ONCE, head_to_json
 from broker.cli.control_client import ask_service
 from broker.cli.local_file import read_file
+from broker.cli.store_access import changing, reading, require_store
 from broker.config import Settings, load_settings
 from broker.config.secret import SecretUnavailable, parse_secret_reference
-from broker.store.engine import STORE_FILE, StoreMissing, open_reader, open_snapshot, open_writer
+from broker.store.location import StoreLocation
 from broker.store.unuploaded import ListHead, append_rows, begin_list, end_list, reconcile
 from broker.web.control import ControlAddress, find_control
 from mapping.errors import LabbrokerError, Language
@@ -86,9 +87,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 nothing asks for a person, 1 some rows do."""
     settings = load_settings(arguments.config, os.environ)
-    folder = settings.data_dir
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
+    store = settings.store
+    require_store(store)
     opened = _open(arguments, settings)
     institution = arguments.institution or opened.institution_code
     if not institution:
@@ -97,20 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
     findings: list[Finding] = []
     rows = read_unuploaded(opened.raw, findings)
     total = opened.raw.count(b"\n")
-    control = find_control(folder)
+    control = find_control(store.folder)
     tell = _progress(total, arguments.json)
     if control is not None:
         list_id = _through_service(control, head, rows, tell)
     else:
-        list_id = _here(folder, head, rows, tell)
+        list_id = _here(store, head, rows, tell)
     summary = _Summary(arguments.listed)
-    reader = open_reader(folder)
-    try:
-        with open_snapshot(reader) as connection:
-            for outcome, row in reconcile(connection, list_id):
-                summary.add(outcome, row)
-    finally:
-        reader.dispose()
+    with reading(store) as connection:
+        for outcome, row in reconcile(connection, list_id):
+            summary.add(outcome, row)
     show = summary.as_json if arguments.json else summary.as_text
     sys.stdout.write(show(head, findings, arguments.language))
     return int(any(summary.rows[outcome] for outcome in NEEDS_A_PERSON))
@@ -169,25 +165,21 @@ def _through_service(
 
 
 def _here(
-    folder: Path, head: ListHead, rows: Iterator[UnuploadedRow], tell: Callable[[int], None]
+    store: StoreLocation, head: ListHead, rows: Iterator[UnuploadedRow], tell: Callable[[int], None]
 ) -> int:
     """Without a running service: part by part too, so that what broke off goes on."""
-    engine = open_writer(folder)
-    try:
-        with engine.begin() as connection:
-            list_id, stored = begin_list(connection, head, datetime.now(UTC))
-        position = 0
-        for batch in _batches(rows):
-            if position + len(batch) > stored:
-                with engine.begin() as connection:
-                    append_rows(connection, list_id, position, batch)
-            position += len(batch)
-            tell(position)
-        with engine.begin() as connection:
-            end_list(connection, list_id, position)
-        return list_id
-    finally:
-        engine.dispose()
+    with changing(store) as connection:
+        list_id, stored = begin_list(connection, head, datetime.now(UTC))
+    position = 0
+    for batch in _batches(rows):
+        if position + len(batch) > stored:
+            with changing(store) as connection:
+                append_rows(connection, list_id, position, batch)
+        position += len(batch)
+        tell(position)
+    with changing(store) as connection:
+        end_list(connection, list_id, position)
+    return list_id
 
 
 def _progress(total: int, quiet: bool) -> Callable[[int], None]:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from broker.bootstrap.channels import portal_of
 from broker.bootstrap.hand_uploads import put_away, take_back
 from broker.cli.control_client import ask_service
+from broker.cli.store_access import changing, require_store
 from broker.config import Settings, load_settings
 from broker.hand_uploads import HandUpload, apply_hand_upload, read_hand_upload, require_waiting
 from broker.states import ReceiptState
-from broker.store.engine import STORE_FILE, StoreMissing, open_writer
 from broker.store.receipts import ReceiptAppender, finish_receipt, receipt_row
 from broker.web.control import find_control
 from mapping.errors import Language
@@ -48,9 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 when it is recorded."""
     settings = load_settings(arguments.config, os.environ)
-    folder = settings.data_dir
-    if not (folder / STORE_FILE).exists():
-        raise StoreMissing(folder=folder)
+    require_store(settings.store)
     word = read_hand_upload(
         {
             "package": arguments.package,
@@ -60,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
             "uploaded": not arguments.absent,
         }
     )
-    control = find_control(folder)
+    control = find_control(settings.data_dir)
     if control is not None:
         told = ask_service(control, "uploaded", json.dumps(word.to_json()).encode())
     else:
@@ -75,21 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _record(settings: Settings, word: HandUpload) -> dict[str, Any]:
     """Without a running service: all in one transaction here."""
     now = datetime.now(UTC)
-    engine = open_writer(settings.data_dir)
-    try:
-        with engine.begin() as connection:
-            row = require_waiting(connection, word, now)
-            portal = portal_of(settings, row.institution_code)
-            take_back(portal, row, word, now)
-            kept = receipt_row(word.payload(now), now)
-            (accepted,) = ReceiptAppender(connection).append(connection, [kept])
-            content = Content.CORRECTION.value
-            finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
-            told = apply_hand_upload(connection, word, accepted.receipt_id, now)
-        put_away(portal, row, word, now)
-        return told
-    finally:
-        engine.dispose()
+    with changing(settings.store) as connection:
+        row = require_waiting(connection, word, now)
+        portal = portal_of(settings, row.institution_code)
+        take_back(portal, row, word, now)
+        kept = receipt_row(word.payload(now), now)
+        (accepted,) = ReceiptAppender(connection).append(connection, [kept])
+        content = Content.CORRECTION.value
+        finish_receipt(connection, accepted.receipt_id, ReceiptState.PARSED, content=content)
+        told = apply_hand_upload(connection, word, accepted.receipt_id, now)
+    put_away(portal, row, word, now)
+    return told
 
 
 def _text(told: dict[str, Any], language: Language) -> str:

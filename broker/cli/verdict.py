@@ -20,11 +20,12 @@ from broker.bootstrap.check_report_desk import check_report_desk
 from broker.check_reports import CheckReports
 from broker.cli.control_client import ask_service
 from broker.cli.local_file import read_file
+from broker.cli.store_access import changing, require_store
 from broker.config import Settings, load_settings
 from broker.config.secret import SecretReference, parse_secret_reference
 from broker.finding_json import findings_from_json
 from broker.states import ReceiptState
-from broker.store.engine import STORE_FILE, StoreMissing, open_reader, open_writer
+from broker.store.engine import open_reader
 from broker.store.open_work import get_receipt
 from broker.store.receipts import ReceiptAppender, receipt_row, replay_receipt
 from broker.web.control import ControlAddress, find_control
@@ -73,8 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 all applied; 1 something fits no package, contradicts or cannot be placed; raises for
     what cannot be opened: then nothing of that file is stored."""
     settings = load_settings(arguments.config, os.environ)
-    if not (settings.data_dir / STORE_FILE).exists():
-        raise StoreMissing(folder=settings.data_dir)
+    require_store(settings.store)
     place = _password_place(arguments.password_from)
     control = find_control(settings.data_dir)
     worst = 0
@@ -160,19 +160,13 @@ def _take(settings: Settings, name: str, raw: bytes) -> dict[str, Any]:
     desk: CheckReports = check_report_desk(settings, os.environ)
     now = datetime.now(UTC)
     payload = Payload("", Door.COMMAND, Media.CHECK_REPORT, raw, name=name)
-    engine = open_writer(settings.data_dir)
-    try:
-        with engine.begin() as connection:
-            (accepted,) = ReceiptAppender(connection).append(
-                connection, [receipt_row(payload, now)]
-            )
-            receipt_id = accepted.receipt_id
-            replay_receipt(connection, receipt_id)
-            reports = desk.read("", Door.COMMAND.value, raw, name)
-            desk.store(connection, receipt_id, raw, reports, now)
-            return _told(get_receipt(connection, receipt_id))
-    finally:
-        engine.dispose()
+    reports = desk.read("", Door.COMMAND.value, raw, name)
+    with changing(settings.store) as connection:
+        (accepted,) = ReceiptAppender(connection).append(connection, [receipt_row(payload, now)])
+        receipt_id = accepted.receipt_id
+        replay_receipt(connection, receipt_id)
+        desk.store(connection, receipt_id, raw, reports, now)
+        return _told(get_receipt(connection, receipt_id))
 
 
 def _told(row: Any) -> dict[str, Any]:

@@ -61,9 +61,21 @@ class StoreMissing(LabbrokerError):
     )
 
 
+class SharedStoreMissing(StoreMissing):
+    en = (
+        "The PostgreSQL of [store] url holds no store of labbroker.",
+        "Start `labbroker serve` once, or name the right database there.",
+    )
+    zh = (
+        "[store] url 所指的 PostgreSQL 中沒有 labbroker 的資料庫。",
+        "請先執行一次 `labbroker serve`，或指定正確的資料庫。",
+    )
+
+
 __all__ = [
     "STORE_FILE",
     "SchemaUnknown",
+    "SharedStoreMissing",
     "StoreBusy",
     "StoreMissing",
     "is_intact",
@@ -172,10 +184,14 @@ def _open_shared(url: str, lock: int) -> Engine:
 
 
 def open_reader(place: Path | StoreLocation) -> Engine:
-    """A read-only engine: it neither writes nor checkpoints. Raises :class:`StoreMissing`."""
+    """A read-only engine: it neither writes nor checkpoints. Raises :class:`StoreMissing` and
+    ``StoreUnreachable``."""
     location = location_of(place)
     if location.is_shared:
-        return open_shared_reader(location.url)
+        shared = open_shared_reader(location.url)
+        if shared is None:
+            raise SharedStoreMissing
+        return shared
     path = location.folder / STORE_FILE
     if not path.exists():
         raise StoreMissing(folder=location.folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -17,7 +17,7 @@ from adapters.ports.intake import StorageUnavailable
 from broker.store.dialect import suit_postgresql
 from broker.store.location import StoreUnreachable
 from broker.store.migrations import upgrade
-from broker.store.schema import metadata
+from broker.store.schema import meta, metadata
 from broker.store.storage_fault import StorageFault, storage_fault
 
 _READ_ONLY = "25006"
@@ -47,12 +47,26 @@ def open_shared_writer(url: str) -> Engine:
     return engine
 
 
-def open_shared_reader(url: str) -> Engine:
-    """A read-only engine. What is read through it raises ``StorageUnavailable`` while PostgreSQL
-    is away, which every worker waits out."""
+def open_shared_reader(url: str) -> Engine | None:
+    """A read-only engine; None where the database holds no store. What is read through it raises
+    ``StorageUnavailable`` while PostgreSQL is away, which every worker waits out. Raises
+    :class:`StoreUnreachable`."""
     engine = _engine(url, _IDLE_READER_SECONDS, read_only=True)
+    try:
+        is_there = inspect(engine).has_table(meta.name)
+    except DBAPIError as error:
+        engine.dispose()
+        raise StoreUnreachable(reason=_reason(error)) from None
+    if not is_there:
+        engine.dispose()
+        return None
     event.listen(engine, "handle_error", _wait_it_out)
     return engine
+
+
+def take_turn(connection: Connection) -> None:
+    """Wait until no other node changes anything but receipts; until the commit none will."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
 def _engine(url: str, idle_seconds: int, *, read_only: bool) -> Engine:

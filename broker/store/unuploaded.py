@@ -122,14 +122,15 @@ def reconcile(connection: Connection, list_id: int) -> Iterator[tuple[Outcome, U
     if first is None:
         return
     known = _Known(connection, head.institution_code, first, last)
-    days: dict[str, date] = {}
+    days: dict[str | date, date] = {}
     cursor = connection.connection.cursor()
     cursor.execute(placed(connection.dialect, _ROWS), (list_id,))
     while part := cursor.fetchmany(_ROWS_AT_ONCE):
         for national_id, day, *others in part:
             card_on = days.get(day)
             if card_on is None:
-                card_on = days[day] = date.fromisoformat(day)
+                # As the driver gives it: SQLite has text, PostgreSQL dates.
+                card_on = days[day] = day if isinstance(day, date) else date.fromisoformat(day)
             row = UnuploadedRow(national_id, card_on, *others)
             yield known.outcome(row), row
 

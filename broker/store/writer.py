@@ -21,7 +21,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Accepted, Payload, StorageUnavailable
 from broker.store.dialect import is_shared
-from broker.store.postgresql import WRITE_LOCK
+from broker.store.postgresql import take_turn
 from broker.store.receipts import ReceiptAppender, receipt_row
 from broker.store.storage_fault import StorageFault, storage_fault
 
@@ -29,8 +29,6 @@ T = TypeVar("T")
 
 # A commit takes in no more work than this beside its receipts: their senders wait for it.
 _WORK_SECONDS = 0.005
-
-_TAKE_TURN = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
 
 ReceiptDone = Callable[[Accepted | StorageUnavailable], None]
 _Offered = tuple[Payload, datetime, ReceiptDone]
@@ -156,7 +154,7 @@ class Writer:
                 stored = self._appender.append(connection, rows)
                 if jobs and self._shared and self.takes_turns:
                     # One node at a time changes anything: each sees what the one before it did.
-                    connection.exec_driver_sql(_TAKE_TURN)
+                    take_turn(connection)
                 until = time.monotonic() + _WORK_SECONDS
                 for job in jobs:
                     outcomes.append(_attempt(connection, job))
