@@ -22,6 +22,7 @@ from mapping.finding import Finding, Severity
 from mapping.line_habits import LineHabits
 from mapping.match import Match, day_of, match_visit, room_for
 from mapping.match_candidates import chosen
+from mapping.merge import row_names
 from mapping.moment import TAIPEI
 from mapping.order_identity import order_identity
 from mapping.profile import Agreement, Route, SourceProfile
@@ -70,6 +71,9 @@ class Draft:
     """The visits that a person could mean, as :func:`broker.visit_desk.candidates_text`."""
     other_candidates: Callable[[], str] | None = None
     """The same for a result that has its visit, should that turn out to be taken."""
+    awaited: frozenset[str] = frozenset()
+    """The rows (r2) that the laboratory announced and has not sent: without them the order is a
+    part."""
     withdrawal: str = ""
     """``order`` or ``lines`` and the time at which the laboratory took them back (``order 1140101``
     …); ``""`` for a word that takes nothing back."""
@@ -169,6 +173,7 @@ class Drafting:
             cancelled=cancelled,
             birth_on=report.patient.birth_on,
             placer_order_number=report.placer_order_number.strip(),
+            awaited=row_names(order.awaited) if order.awaited else frozenset(),
             withdrawal=_withdrawal(report, order),
             corrected=_is_correction(report, order),
             reported=_reported(report),

@@ -74,6 +74,19 @@ def risk_horizon(
     return hours.next_open(reach) or FAR
 
 
+def part_horizon(
+    now: datetime, hours: OpeningHours, *, ahead: timedelta, margin: timedelta
+) -> datetime:
+    """Of the orders some lines of which are still to come, those that are due before this leave
+    now without them: their last chance is ``ahead`` away, or will be before it opens again and it
+    closes within ``margin``. ``now`` is open."""
+    closes_at = hours.closes_at(now)
+    reach: datetime | None = now
+    if closes_at is not None and closes_at - margin <= now:
+        reach = hours.next_open(closes_at)
+    return FAR if reach is None else risk_horizon(reach, hours, ahead=ahead)
+
+
 def reward_at(due: datetime, at: datetime) -> Reward:
     """What an upload confirmed ``at`` is worth."""
     if at <= due:

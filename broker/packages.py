@@ -77,14 +77,22 @@ class Sealer:
         self._shared = is_shared(reader)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    async def seal(self, institution_code: str, fence: Fence = no_fence) -> int | None:
-        """Seal what is ready for one uploader. Returns the package id, None if nothing was.
+    async def seal(
+        self,
+        institution_code: str,
+        fence: Fence = no_fence,
+        parts_before: datetime | None = None,
+    ) -> int | None:
+        """Seal what is ready for one uploader; parts of orders that are due after ``parts_before``
+        wait for the rest. Returns the package id, None if nothing was ready.
 
         Raises ``SerialsUsedUp``, and ``LeaseLost`` where ``fence`` does.
         """
         now = self._clock()
         upload_on = now.astimezone(TAIPEI).date()
-        new, refused = await asyncio.to_thread(self._write, institution_code, upload_on, now)
+        new, refused = await asyncio.to_thread(
+            self._write, institution_code, upload_on, now, parts_before
+        )
         if refused:
             await self._writer.write(lambda connection: hold_invalid(connection, refused))
         if new is None:
@@ -106,13 +114,19 @@ class Sealer:
         return self._folder / f"{stem}.zip"
 
     def _write(
-        self, institution_code: str, upload_on: date, now: datetime
+        self,
+        institution_code: str,
+        upload_on: date,
+        now: datetime,
+        parts_before: datetime | None,
     ) -> tuple[NewPackage | None, Refused]:
         """Three passes over one snapshot of the store, so that memory does not grow with it."""
         with open_snapshot(self._reader) as connection:
             serial = next_serial(connection, institution_code, upload_on)
             stem = package_stem(institution_code, upload_on, serial)
-            ids = ready_record_ids(connection, institution_code, self._max_records, now)
+            ids = ready_record_ids(
+                connection, institution_code, self._max_records, now, parts_before
+            )
 
             def stamped(wanted: Sequence[int]) -> Iterator[UploadRecord]:
                 for record in load_records(connection, wanted):

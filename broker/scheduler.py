@@ -16,13 +16,14 @@ from sqlalchemy import Engine
 
 from adapters.ports.intake import StorageUnavailable
 from broker.deadline import seal_at
-from broker.lateness import FAR
+from broker.lateness import FAR, part_horizon
 from broker.logs import log_event
 from broker.nodes import Hold, Node
 from broker.opening_hours import ALWAYS, OpeningHours
 from broker.packages import Sealer
 from broker.store.leases import LeaseLost
 from broker.store.packages import (
+    ReadyGroup,
     SerialsUsedUp,
     due_packages,
     get_package,
@@ -43,13 +44,17 @@ _AGAIN = timedelta(seconds=1)
 # How long another node's institution is left alone; its commits wake this one earlier.
 _ELSEWHERE = timedelta(seconds=2)
 _STORE_PAUSE_SECONDS = 5.0
+# The wall clock may be set, which a sleep does not see.
+_LOOK_EVERY = timedelta(minutes=1)
 _CLOCK_SET_BACK = timedelta(minutes=1)
 
 
 class Scheduler:
     """Seals and moves packages. ``clock`` gives aware UTC; ``hours`` says for an institution when
-    its packages can be sent, always where it is not named. ``node`` keeps two brokers on one store
-    from working for the same institution, and of those only what it ``serves`` is its concern."""
+    its packages can be sent, always where it is not named. Of an order some lines of which are
+    still to come, what there is leaves ``parts_ahead`` of its last chance (``press`` where None).
+    ``node`` keeps two brokers on one store from working for the same institution, and of those
+    only what it ``serves`` is its concern."""
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class Scheduler:
         *,
         wait: timedelta,
         press: timedelta,
+        parts_ahead: timedelta | None = None,
         hours: Mapping[str, OpeningHours] | None = None,
         node: Node | None = None,
         serves: Collection[str] | None = None,
@@ -72,6 +78,7 @@ class Scheduler:
         self._clock = clock
         self._wait = wait
         self._press = press
+        self._parts_ahead = press if parts_ahead is None else parts_ahead
         self._hours = hours or {}
         self._node = node or Node()
         self._serves = None if serves is None else frozenset(serves)
@@ -221,7 +228,9 @@ class Scheduler:
             if hold is None:
                 continue
             try:
-                package_id = await self._sealer.seal(institution, hold.require)
+                package_id = await self._sealer.seal(
+                    institution, hold.require, self._parts_before(institution, now)
+                )
             except (StorageUnavailable, LeaseLost) as error:
                 if isinstance(error, StorageUnavailable):
                     raise
@@ -246,16 +255,29 @@ class Scheduler:
             else:
                 log_event(_log, "package.sealed", package_id=package_id, institution=institution)
 
-    def _seal_time(self, row: AnyRow, now: datetime) -> datetime:
-        # Ready in the future: the clock was set back since.
-        ready_at = min(row.ready_at, now)
-        at = seal_at(ready_at, row.due_at, self._wait, self._press)
+    def _parts_before(self, institution: str, now: datetime) -> datetime:
+        """Parts of orders that are due before this leave now."""
+        hours = self._hours.get(institution, ALWAYS)
+        if not hours.is_open(now):
+            return now
+        return part_horizon(now, hours, ahead=self._parts_ahead, margin=self._press)
+
+    def _seal_time(self, row: ReadyGroup, now: datetime) -> datetime:
         hours = self._hours.get(row.uploader_code, ALWAYS)
+        at = FAR
+        if row.ready_at is not None:
+            # Ready in the future: the clock was set back since.
+            ready_at = min(row.ready_at, now)
+            due_at = row.due_at or ready_at
+            at = seal_at(ready_at, due_at, self._wait, self._press)
+            if hours.is_open(now) and at >= (hours.closes_at(now) or FAR):
+                # The card leaves before the wait for company ends.
+                at = ready_at
+        if row.part_due_at is not None:
+            presses = row.part_due_at < self._parts_before(row.uploader_code, now)
+            at = min(at, now if presses else now + _LOOK_EVERY)
         if not hours.is_open(now):
             at = hours.next_open(now) or FAR
-        elif (closes := hours.closes_at(now)) is not None and at >= closes:
-            # The card leaves before the wait for company ends.
-            at = ready_at
         if not self._is_served(row.uploader_code):
             at = FAR
         at = max(at, self._held_elsewhere().get(row.uploader_code, at))
@@ -284,8 +306,7 @@ class Scheduler:
             return
 
     async def _sleep_until(self, at: datetime | None) -> None:
-        # A look once a minute at the latest: the wall clock may be set, a sleep does not see it.
-        seconds = 60.0
+        seconds = _LOOK_EVERY.total_seconds()
         if at is not None:
             seconds = min(seconds, max(0.0, (at - self._clock()).total_seconds()))
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from mapping.big5 import fit_text
 from mapping.by_service import BY_SERVICE
-from mapping.codes import OrderResult
+from mapping.codes import OrderResult, ResolvedLine
 from mapping.record import CORRECTION_KEY, Field, Fields, UploadRecord
 
 
@@ -57,6 +57,25 @@ def withdrawn_numbers(previous: UploadRecord, order_result: OrderResult) -> tupl
         named = [_value(row, "r1") for row in previous.rows if _value(row, "r2") == name]
         numbers += named if name and len(named) == 1 else []
     return tuple(numbers)
+
+
+def row_names(lines: Iterable[ResolvedLine]) -> frozenset[str]:
+    """The names (r2) that the rows of ``lines`` have; the number (r1) of one without a name."""
+    return frozenset(fit_text(line.item_name, "r2")[0] or str(line.item_number) for line in lines)
+
+
+def still_awaited(
+    names: Iterable[str], record: UploadRecord | None, order_result: OrderResult | None
+) -> frozenset[str]:
+    """Of the ``names`` that a laboratory announced, those that ``record`` has no row of and that
+    ``order_result`` does not say were given up."""
+    awaited = set(names)
+    if awaited and order_result is not None:
+        awaited -= row_names(order_result.withdrawn)
+    if awaited and record is not None:
+        for row in record.rows:
+            awaited -= {_value(row, "r2") or _value(row, "r1")}
+    return frozenset(awaited)
 
 
 def _number_for(row: Fields, rows: dict[str, Fields], filled: set[str]) -> str:

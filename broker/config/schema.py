@@ -318,14 +318,15 @@ _SCHEDULE = Section(
             "seal_after_seconds",
             Kind.NUMBER,
             900,
-            "A record that is ready leaves after at most this time.",
+            "A whole order that is ready leaves after at most this time.",
             least=0,
         ),
         Key(
             "press_before_minutes",
             Kind.NUMBER,
             120,
-            "A package never waits when one of its records is due within this time.",
+            "A package never waits when one of its records is due within this time. A part of an "
+            "order leaves without its rest so long before anybody would be warned of it.",
             least=0,
         ),
         Key(

@@ -83,7 +83,12 @@ def _ages(connection: Connection, now: datetime) -> dict[str, float]:
                 record.c.held_reason.in_(("unmapped", "unmatched", "invalid")),
             )
         ),
-        "ready": least(select(func.min(record.c.ready_at)).where(record.c.state == "ready")),
+        "ready": least(
+            # A part of an order waits for its rest.
+            select(func.min(record.c.ready_at)).where(
+                record.c.state == "ready", record.c.awaited == ""
+            )
+        ),
         "unknown": least(select(func.min(package.c.sent_at)).where(package.c.state == "unknown")),
         "delivery": oldest_undelivered_at(connection),
         "critical": min((row.found_at for row in unconfirmed_by_clinic(connection)), default=None),

@@ -34,6 +34,7 @@ _COPIED = (
     "visit_id",
     "clock_started_at",
     "due_at",
+    "awaited",
     "confirmed_at",
     "was_accepted",
 )

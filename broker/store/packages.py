@@ -11,14 +11,14 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    String,
-    TextualSelect,
+    TextClause,
     case,
     func,
     insert,
     literal_column,
     select,
     text,
+    true,
     update,
 )
 
@@ -35,7 +35,14 @@ from broker.states import (
 from broker.store.dialect import is_shared
 from broker.store.record_moves import move_records
 from broker.store.rows import AnyRow
-from broker.store.schema import Instant, attempt, file_serial, package, package_record, record
+from broker.store.schema import (
+    attempt,
+    file_serial,
+    instant_of,
+    package,
+    package_record,
+    record,
+)
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding
 from mapping.record import UploadRecord, record_from_json
@@ -76,10 +83,15 @@ class NewPackage:
 
 
 def ready_record_ids(
-    connection: Connection, institution_code: str, limit: int, sealed_at: datetime
+    connection: Connection,
+    institution_code: str,
+    limit: int,
+    sealed_at: datetime,
+    parts_before: datetime | None = None,
 ) -> list[int]:
     """Ready records of one uploader: those that can still be in time, earliest due first; then
-    those that are late and still earn half; then the rest.
+    those that are late and still earn half; then the rest. Of the parts of orders only those that
+    are due before ``parts_before``, where it is given.
 
     A correction is passed over until its h16 (``sealed_at``, to the second) is later than the
     one that stands at NHI: only a newer one replaces it (SPEC114 table 7).
@@ -94,12 +106,17 @@ def ready_record_ids(
             package.c.sealed_at >= sealed_at.replace(microsecond=0),
         )
     )
+    leaves: ColumnElement[bool] = true()
+    if parts_before is not None:
+        leaves = (
+            (record.c.awaited == "") | (record.c.due_at < parts_before) | record.c.due_at.is_(None)
+        )
     ids: list[int] = []
     # One after the other, so that each is read in the order of its index and no further.
     for window in _by_worth(sealed_at):
         ids += connection.execute(
             select(record.c.id)
-            .where(IS_READY, record.c.uploader_code == institution_code, window)
+            .where(IS_READY, record.c.uploader_code == institution_code, window, leaves)
             .where(~(record.c.was_accepted & not_older.exists()))
             .order_by(record.c.due_at, record.c.id)
             .limit(limit - len(ids))
@@ -119,35 +136,99 @@ def load_records(connection: Connection, ids: Sequence[int]) -> Iterator[UploadR
             yield record_from_json(json.loads(bodies[record_id]))
 
 
-def ready_overview(connection: Connection) -> Sequence[AnyRow]:
-    """For each uploader with ready records: code, oldest ready_at, earliest due_at. Three steps in
-    the indexes for each, however many records wait."""
-    return connection.execute(_READY_OVERVIEW[is_shared(connection)]).all()
+@dataclass(frozen=True, slots=True)
+class ReadyGroup:
+    """What is ready for one uploader. ``ready_at`` is since when its oldest whole order waits, None
+    where only parts of orders are ready; ``part_due_at`` is when the first of those is due."""
+
+    uploader_code: str
+    ready_at: datetime | None
+    due_at: datetime | None
+    part_due_at: datetime | None = None
 
 
-def _ready_overview(by: str) -> TextualSelect:
-    # SQLite would take the index of states, and read all that is ready for each step.
-    due, since = (by.format(name) for name in ("record_ready_due", "record_ready_since"))
-    statement = f"""
-    WITH RECURSIVE uploader(code) AS (
-        SELECT min(uploader_code) FROM record {due} WHERE state = 'ready'
+def ready_overview(connection: Connection) -> list[ReadyGroup]:
+    """One for each uploader with ready records. Two steps in the indexes for each and one for each
+    that has parts, however many records wait."""
+    shared = is_shared(connection)
+    parts = {code: due for code, _, due in _instants(connection, _PARTS_OVERVIEW[shared])}
+    return [
+        ReadyGroup(code, ready_at, due_at, parts.get(code))
+        for code, ready_at, due_at in _instants(connection, _READY_OVERVIEW[shared])
+    ]
+
+
+def _instants(
+    connection: Connection, statement: TextClause
+) -> Iterator[tuple[str, datetime | None, datetime | None]]:
+    """The driver's own rows: they are asked for at each step of the scheduler."""
+    cursor: Any = connection.execute(statement).cursor
+    for code, ready_at, due_at in cursor or ():
+        yield (
+            code,
+            None if ready_at is None else instant_of(int(ready_at)),
+            None if due_at in (None, "") else instant_of(int(due_at)),
+        )
+
+
+def _sqlite_overview(index: str, condition: str, ready_at: str) -> TextClause:
+    # One step in the index gives a code and its earliest due time, which a subquery can only give
+    # as one text. Without a hint SQLite would read all that is ready for each step.
+    step = f"""
+        SELECT coalesce(due_at, '') || '|' || uploader_code FROM record INDEXED BY {index}
+        WHERE {condition} %s ORDER BY uploader_code, due_at LIMIT 1
+    """  # noqa: S608 - constants only
+    code = "substr(found, instr(found, '|') + 1)"
+    return text(
+        f"""
+    WITH RECURSIVE uploader(found) AS (
+        SELECT ({step % ""})
         UNION ALL
-        SELECT (
-            SELECT min(uploader_code) FROM record {due}
-            WHERE state = 'ready' AND uploader_code > uploader.code
-        ) FROM uploader WHERE uploader.code IS NOT NULL
+        SELECT ({step % f"AND uploader_code > {code}"}) FROM uploader WHERE found IS NOT NULL
     )
-    SELECT code AS uploader_code,
-        (SELECT min(ready_at) FROM record {since}
-            WHERE state = 'ready' AND uploader_code = code AND ready_at IS NOT NULL) AS ready_at,
-        (SELECT min(due_at) FROM record {due}
-            WHERE state = 'ready' AND uploader_code = code AND due_at IS NOT NULL) AS due_at
+    SELECT code, {ready_at}, due_at FROM (
+        SELECT {code} AS code, substr(found, 1, instr(found, '|') - 1) AS due_at
+        FROM uploader WHERE found IS NOT NULL
+    )
+    """  # noqa: S608 - constants only
+    )
+
+
+def _shared_overview(condition: str, ready_at: str) -> TextClause:
+    return text(
+        f"""
+    WITH RECURSIVE uploader(code) AS (
+        SELECT min(uploader_code) FROM record WHERE {condition}
+        UNION ALL
+        SELECT (SELECT min(uploader_code) FROM record
+            WHERE {condition} AND uploader_code > uploader.code)
+        FROM uploader WHERE uploader.code IS NOT NULL
+    )
+    SELECT code, {ready_at},
+        (SELECT min(due_at) FROM record
+            WHERE {condition} AND uploader_code = code AND due_at IS NOT NULL) AS due_at
     FROM uploader WHERE code IS NOT NULL
     """  # noqa: S608 - constants only
-    return text(statement).columns(uploader_code=String, ready_at=Instant, due_at=Instant)
+    )
 
 
-_READY_OVERVIEW = {False: _ready_overview("INDEXED BY {}"), True: _ready_overview("")}
+_READY = "state = 'ready'"
+_WHOLE = "state = 'ready' AND awaited = ''"
+_PART = "state = 'ready' AND awaited != ''"
+_SINCE = """(SELECT min(ready_at) FROM record {index}
+    WHERE {condition} AND uploader_code = code AND ready_at IS NOT NULL) AS ready_at"""
+_READY_OVERVIEW = {
+    False: _sqlite_overview(
+        "record_ready_due",
+        _READY,
+        _SINCE.format(index="INDEXED BY record_ready_since", condition=_WHOLE),
+    ),
+    True: _shared_overview(_READY, _SINCE.format(index="", condition=_WHOLE)),
+}
+_PARTS_OVERVIEW = {
+    False: _sqlite_overview("record_part_due", _PART, "NULL"),
+    True: _shared_overview(_PART, "NULL"),
+}
 
 
 def next_serial(connection: Connection, institution_code: str, upload_on: date) -> int:

@@ -29,7 +29,7 @@ from mapping.by_service import BY_SERVICE, rival_rows, stricter_findings
 from mapping.corrections import carry_corrections
 from mapping.finding import Finding, Severity
 from mapping.match import MISMATCHES
-from mapping.merge import merge_order, withdrawn_numbers
+from mapping.merge import merge_order, still_awaited, withdrawn_numbers
 from mapping.record import UploadRecord, record_from_json, record_to_json
 from mapping.same_order import covers
 
@@ -145,6 +145,9 @@ def _store_draft(
             if row.body or row.held_reason == HeldReason.WAITING_FINAL.value:
                 move_records(connection, [row.id], RecordState.SUPERSEDED)
                 draft = _keep_clock(draft, row)
+    awaited = _awaited(draft, versions) if draft.awaited or previous is not None else ""
+    if state is RecordState.SUPERSEDED and previous is not None and previous.awaited:
+        _note_given_up(connection, previous, draft)
     seeks = state is RecordState.HELD and draft.held_reason is HeldReason.UNMATCHED
     values = {
         "receipt_id": receipt_id,
@@ -169,6 +172,7 @@ def _store_draft(
         "birth_on": draft.birth_on if seeks else None,
         "placer_order_number": draft.placer_order_number if seeks else "",
         "candidates": draft.candidates,
+        "awaited": awaited,
         "withdrawal": draft.withdrawal,
         "findings": findings_to_json(draft.findings),
         "body": _dump(draft.record),
@@ -395,6 +399,26 @@ def _note_said_again(connection: Connection, previous: AnyRow, said: str) -> Non
         .where(record.c.id == previous.id, record.c.said_again_at < said)
         .values(said_again_at=said)
     )
+
+
+def _awaited(draft: Draft, versions: Versions) -> str:
+    """What of the order is still to come, by this word and by those before it."""
+    names = set(draft.awaited)
+    for row in (versions.previous, *versions.open):
+        if row is not None and row.awaited:
+            names.update(json.loads(row.awaited))
+    return _names_text(still_awaited(names, draft.record, draft.order))
+
+
+def _note_given_up(connection: Connection, previous: AnyRow, draft: Draft) -> None:
+    """A word that says nothing new of what stands may say that the rest will not come."""
+    left = _names_text(still_awaited(json.loads(previous.awaited), None, draft.order))
+    if left != previous.awaited:
+        connection.execute(update(record).where(record.c.id == previous.id).values(awaited=left))
+
+
+def _names_text(names: frozenset[str]) -> str:
+    return json.dumps(sorted(names), ensure_ascii=False) if names else ""
 
 
 def _only_new_rows(earlier: UploadRecord, older: UploadRecord) -> UploadRecord:

@@ -42,7 +42,12 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else (value - _EPOCH) // _MICROSECOND
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else instant_of(value)
+
+
+def instant_of(microseconds: int) -> datetime:
+    """What an :class:`Instant` holds, where it is read without one."""
+    return _EPOCH + timedelta(microseconds=microseconds)
 
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
@@ -176,6 +181,9 @@ record = Table(
     Column("placer_order_number", String, nullable=False, server_default=""),
     # When a later word said the very same; "" where none did.
     Column("said_again_at", String, nullable=False, server_default=""),
+    # The rows (r2) of the order that the laboratory announced and has not sent, as a JSON list;
+    # "" where the order is whole.
+    Column("awaited", Text, nullable=False, server_default=""),
     # For a word that takes results back: what it takes back and when it was said.
     Column("withdrawal", String, nullable=False, server_default=""),
     # What a person must do about a record that has left already: a finding code.
@@ -198,7 +206,14 @@ Index(
     "record_ready_since",
     record.c.uploader_code,
     record.c.ready_at,
-    sqlite_where=text("state = 'ready'"),
+    sqlite_where=text("state = 'ready' AND awaited = ''"),
+)
+Index(
+    "record_part_due",
+    record.c.uploader_code,
+    record.c.due_at,
+    sqlite_where=text("state = 'ready' AND awaited != ''"),
+    postgresql_where=text("state = 'ready' AND awaited != ''"),
 )
 Index(
     "record_held",

@@ -6,15 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from broker.demo.messages import CBC, Times, oru
+from broker.deadline_watch import DeadlineWatch
+from broker.demo.messages import CBC, Line, Times, oru
 from broker.demo.people import CLINIC, PEOPLE
+from broker.lateness import AHEAD
+from broker.opening_hours import ALWAYS, OpeningHours, read_hours
 from broker.packages import Sealer
 from broker.scheduler import Scheduler
-from broker.store.schema import package
+from broker.store.schema import alarm, package
 from broker.submission import Submission
 from mapping.record import CORRECTION_KEY, record_from_json
 from tests.integration.broker_stage import NOW, Stage, open_stage
@@ -31,15 +34,15 @@ ALL_LINES = {
     "7": "28.0",
     "8": "33.1",
 }
+WAIT = timedelta(minutes=15)
 PRESS = timedelta(hours=2)
-EVEN_LONGER = timedelta(hours=48)
+PARTS_AHEAD = AHEAD + PRESS
 
 
 class Broker:
-    """A pipeline and what sends, on one clock; nothing waits shorter for company than its clock
-    allows."""
+    """A pipeline, what sends and what warns, on one clock."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, hours: OpeningHours = ALWAYS) -> None:
         self.stage = stage
         self.gateway = ScriptedGateway(stage.folder / "gateway", lambda: stage.now)
         sealer = Sealer(
@@ -60,13 +63,29 @@ class Broker:
             sealer,
             submission,
             lambda: stage.now,
-            wait=EVEN_LONGER,
+            wait=WAIT,
             press=PRESS,
+            parts_ahead=PARTS_AHEAD,
+            hours={CLINIC: hours},
+        )
+        self.watch = DeadlineWatch(
+            stage.writer, stage.reader, lambda: stage.now, {CLINIC: hours}, ahead=AHEAD
         )
 
     async def turn(self) -> None:
         await self.scheduler.work_once()
         await self.stage.work()
+        await self.watch.look()
+
+    async def run_until(self, at: datetime, step: timedelta = timedelta(minutes=5)) -> None:
+        """Turn by turn, as the service would."""
+        while self.stage.now < at:
+            self.stage.now = min(at, self.stage.now + step)
+            await self.turn()
+
+    def alarms(self) -> list[str]:
+        with self.stage.reader.connect() as connection:
+            return [row.kind for row in connection.execute(alarm.select())]
 
     async def fetch_verdict(self) -> None:
         self.stage.later(minutes=10)
@@ -81,15 +100,17 @@ class Broker:
 
 
 @asynccontextmanager
-async def open_broker(folder: Path) -> AsyncIterator[Broker]:
+async def open_broker(folder: Path, hours: OpeningHours = ALWAYS) -> AsyncIterator[Broker]:
     async with open_stage(folder) as stage:
         await stage.load_visits()
-        yield Broker(stage)
+        yield Broker(stage, hours)
 
 
-def blood(control_id: str, *, final: int, hours: int = 0) -> bytes:
+def blood(
+    control_id: str, *, final: int, hours: int = 0, rest: str = "P", lines: range = range(1, 9)
+) -> bytes:
     """A blood count reported ``hours`` after the first time, of which ``final`` lines are final
-    and the others preliminary, without a value."""
+    and the others have the status ``rest`` and no value. It tells of ``lines`` only."""
     times = Times(TIMES.collected, TIMES.received, TIMES.reported + timedelta(hours=hours))
     whole = oru(control_id, PEOPLE[0], "08011C^CBC^NHI", "N200001", CBC, times, specimen="Blood")
     segments = whole.decode().split("\r")
@@ -98,9 +119,18 @@ def blood(control_id: str, *, final: int, hours: int = 0) -> bytes:
         if fields[0] == "OBR" and final < len(CBC):
             fields[25] = "P"
         if fields[0] == "OBX" and int(fields[1]) > final:
-            fields[5], fields[11] = "", "P"
+            fields[5], fields[11] = "", rest
         segments[at] = "|".join(fields)
-    return "\r".join(segments).encode()
+        if fields[0] == "OBX" and int(fields[1]) not in lines:
+            segments[at] = ""
+    return "\r".join(each for each in segments if each).encode() + b"\r"
+
+
+def glucose(control_id: str) -> bytes:
+    line = Line("GLUC", "Glucose", "NM", "98", "mg/dL", "70-99")
+    return oru(
+        control_id, PEOPLE[0], "09005C^Glucose^NHI", "N200002", (line,), TIMES, specimen="Serum"
+    )
 
 
 def header_of(row: Any) -> dict[str, str]:
@@ -115,8 +145,7 @@ async def test_what_has_come_of_an_order_leaves_when_its_clock_presses_and_the_r
         stage = broker.stage
         await stage.receive(blood("1", final=3))
         (row,) = stage.records()
-        stage.now = row.due_at - PRESS - timedelta(minutes=1)
-        await broker.turn()
+        await broker.run_until(row.due_at - PARTS_AHEAD - timedelta(minutes=1), WAIT)
         assert broker.gateway.sends == [], "nothing presses yet"
         stage.later(minutes=1)
         await broker.turn()
@@ -126,6 +155,7 @@ async def test_what_has_come_of_an_order_leaves_when_its_clock_presses_and_the_r
         assert broker.standing() == [part], "three lines and nothing for the five that are awaited"
         (first,) = stage.records()
         assert first.confirmed_at < first.due_at
+        assert broker.alarms() == [], "nobody is warned of what only waited for its rest"
 
         stage.later(hours=30)
         await stage.receive(blood("2", final=8, hours=50))
@@ -133,7 +163,7 @@ async def test_what_has_come_of_an_order_leaves_when_its_clock_presses_and_the_r
         whole = stage.records()[1]
         assert header_of(whole) == header_of(first), "or NHI would take it for a second order"
         assert whole.confirmed_at == first.confirmed_at, "the first upload fixes the time"
-        stage.later(hours=48)
+        stage.now += WAIT
         await broker.turn()
         await broker.fetch_verdict()
         assert stage.states() == ["superseded", "accepted"]
@@ -143,20 +173,55 @@ async def test_what_has_come_of_an_order_leaves_when_its_clock_presses_and_the_r
         assert len(broker.gateway.sends) == 2
 
 
-async def test_an_order_that_becomes_whole_in_time_leaves_once(tmp_path: Path) -> None:
+async def test_an_order_that_becomes_whole_leaves_once_and_waits_for_its_clock_no_more(
+    tmp_path: Path,
+) -> None:
     async with open_broker(tmp_path) as broker:
         stage = broker.stage
         await stage.receive(blood("1", final=3))
         due_at = stage.records()[0].due_at
-        stage.later(hours=5)
-        await broker.turn()
-        await stage.receive(blood("2", final=8, hours=5))
+        await broker.run_until(stage.now + timedelta(hours=5), WAIT)
+        await stage.receive(blood("2", final=5, hours=4))
+        await broker.run_until(stage.now + timedelta(hours=1), WAIT)
+        assert broker.gateway.sends == [], "three lines are still awaited"
+        await stage.receive(blood("3", final=8, hours=6, lines=range(6, 9)))
         assert stage.records()[-1].due_at == due_at, "the first lines' clock keeps running"
-        stage.now = due_at - PRESS
-        await broker.turn()
+        await broker.run_until(stage.now + WAIT)
         await broker.fetch_verdict()
         assert broker.standing() == [ALL_LINES]
         assert len(broker.gateway.sends) == 1
+
+
+async def test_an_order_whose_rest_the_laboratory_gives_up_is_whole(tmp_path: Path) -> None:
+    async with open_broker(tmp_path) as broker:
+        stage = broker.stage
+        await stage.receive(blood("1", final=3))
+        await stage.receive(blood("2", final=3, hours=1, rest="X"))
+        await broker.run_until(stage.now + WAIT)
+        await broker.fetch_verdict()
+        assert broker.standing() == [{number: ALL_LINES[number] for number in ("4", "1", "2")}]
+
+
+async def test_a_whole_order_does_not_wait_for_the_part_of_another(tmp_path: Path) -> None:
+    async with open_broker(tmp_path) as broker:
+        stage = broker.stage
+        await stage.receive(blood("1", final=3))
+        await stage.receive(glucose("2"))
+        await broker.run_until(stage.now + WAIT)
+        assert stage.states() == ["ready", "checking"], "and takes no part along"
+
+
+async def test_a_part_leaves_before_its_card_does(tmp_path: Path) -> None:
+    hours = read_hours(["daily 08:00-20:00"])
+    async with open_broker(tmp_path, hours) as broker:
+        stage = broker.stage
+        await stage.receive(blood("1", final=3))
+        closes_at = hours.closes_at(stage.now)
+        assert closes_at is not None
+        await broker.run_until(stage.records()[0].due_at, WAIT)
+        (row,) = stage.records()
+        assert row.confirmed_at == closes_at - PRESS, "its clock presses while the card is away"
+        assert broker.alarms() == []
 
 
 async def test_the_rest_that_comes_while_the_part_is_on_its_way_waits_for_its_verdict(
@@ -165,13 +230,13 @@ async def test_the_rest_that_comes_while_the_part_is_on_its_way_waits_for_its_ve
     async with open_broker(tmp_path) as broker:
         stage = broker.stage
         await stage.receive(blood("1", final=3))
-        stage.now = stage.records()[0].due_at - PRESS
+        stage.now = stage.records()[0].due_at - PARTS_AHEAD
         await broker.turn()
         await stage.receive(blood("2", final=8, hours=22))
         assert stage.states() == ["checking", "held:waiting_verdict"]
         await broker.fetch_verdict()
         assert stage.states() == ["accepted", "ready"]
-        stage.later(hours=49)
+        stage.now += WAIT
         await broker.turn()
         await broker.fetch_verdict()
         assert broker.standing() == [ALL_LINES]

@@ -14,6 +14,7 @@ from broker.lateness import (
     Pace,
     Reward,
     last_chance,
+    part_horizon,
     reward_at,
     risk_horizon,
     warn_at,
@@ -62,6 +63,39 @@ def test_a_warning_leaves_six_hours(
         assert warned_at is not None
         assert chance <= due
         assert chance - warned_at >= AHEAD
+
+
+@given(instants, st.integers(0, 1440), hours)
+def test_nobody_is_warned_of_a_part_that_could_have_left(
+    start: datetime, minutes: int, open_: OpeningHours
+) -> None:
+    due, margin = start + minutes * MINUTE, timedelta(hours=2)
+    at, told = start, False
+    for _ in range(0, minutes, 15):
+        told = told or due < risk_horizon(at, open_)
+        if open_.is_open(at):
+            early = part_horizon(at, open_, ahead=AHEAD + margin, margin=margin)
+            assert due < early or not due < risk_horizon(at, open_), "at risk, and it waits"
+            if due < early:
+                break
+        elif told:
+            # At risk already when the card comes: it leaves then.
+            opens = open_.next_open(at)
+            assert opens is None or due < part_horizon(
+                opens, open_, ahead=AHEAD + margin, margin=margin
+            )
+        at += 15 * MINUTE
+
+
+@given(instants, hours)
+def test_a_part_waits_while_there_is_time(now: datetime, open_: OpeningHours) -> None:
+    ahead = AHEAD + timedelta(hours=2)
+    if not open_.is_open(now) or not open_.is_open(now + timedelta(hours=10)):
+        return
+    closes_at = open_.closes_at(now)
+    due = now + timedelta(hours=10)
+    if closes_at is None or closes_at > now + timedelta(hours=2):
+        assert due >= part_horizon(now, open_, ahead=ahead, margin=timedelta(hours=2))
 
 
 def test_what_is_due_at_night_must_leave_before_the_card_does() -> None:
