@@ -77,7 +77,7 @@ def find_versions(
     connection: Connection, draft: Draft, receipt_id: int, row_id: int | None
 ) -> Versions:
     """What is known of the draft's order. ``row_id`` is the draft's own row, if it has one."""
-    again = _identity_of_its_own(draft)
+    again = identity_of_its_own(draft)
     own = {draft.order_identity, again} - {""}
     known = _known(connection, draft, own, row_id)
     withdrawals = tuple(
@@ -169,11 +169,11 @@ def _known(connection: Connection, draft: Draft, own: set[str], row_id: int | No
 
 
 # Made once: making them costs more than what they ask.
-_IS_KNOWN = or_(record.c.state != RecordState.SUPERSEDED.value, record.c.withdrawal != "")
-_OF_IDENTITY = select(record).where(record.c.order_identity == bindparam("identity"), _IS_KNOWN)
-_OF_KEY = select(record).where(record.c.correction_key == bindparam("digest"), _IS_KNOWN)
+IS_KNOWN = or_(record.c.state != RecordState.SUPERSEDED.value, record.c.withdrawal != "")
+_OF_IDENTITY = select(record).where(record.c.order_identity == bindparam("identity"), IS_KNOWN)
+_OF_KEY = select(record).where(record.c.correction_key == bindparam("digest"), IS_KNOWN)
 _OF_VISIT = select(record).where(
-    record.c.visit_id == bindparam("visit"), record.c.order_code == bindparam("code"), _IS_KNOWN
+    record.c.visit_id == bindparam("visit"), record.c.order_code == bindparam("code"), IS_KNOWN
 )
 
 
@@ -251,7 +251,7 @@ def _versions(
     )
 
 
-def _identity_of_its_own(draft: Draft) -> str:
+def identity_of_its_own(draft: Draft) -> str:
     """For a number that was used before: the same for all versions of one visit and time."""
     if draft.record is None or draft.visit_id is None or not draft.order_identity:
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from broker.drafting import Draft
 from broker.finding_json import findings_from_json, findings_to_json
@@ -15,10 +15,10 @@ from broker.states import (
     HeldReason,
     RecordState,
 )
+from broker.store.first_words import FirstWords
 from broker.store.order_versions import (
     ON_ITS_WAY,
     Versions,
-    correction_digest,
     find_versions,
     is_taken_back,
 )
@@ -65,6 +65,7 @@ def store_drafts(
         row.held_reason == HeldReason.UNMAPPED.value and row.state == RecordState.HELD.value
         for row in known.values()
     )
+    first_words = FirstWords(connection, drafts)
     for draft in drafts:
         row = known.pop(draft.slot, None)
         if row is not None and row.state != RecordState.HELD.value:
@@ -74,12 +75,14 @@ def store_drafts(
             slot = waiting[0] if waiting else f"{draft.slot}{_NEW_CODES}{len(named) + 1}"
             row = known.pop(slot, None)
             draft = replace(draft, slot=slot)
+            first_words.write()
             if row is None and not (unmapped and _says_more(connection, receipt_id, draft)):
                 continue
-        state = _store_draft(connection, receipt_id, draft, row and row.id, now, check)
+        state = _store_draft(connection, receipt_id, draft, row and row.id, now, check, first_words)
         ready += state is RecordState.READY
         held += state is RecordState.HELD
         superseded += state is RecordState.SUPERSEDED
+    first_words.write()
     for row in known.values():
         if row.state == RecordState.HELD.value:
             move_records(connection, [row.id], RecordState.SUPERSEDED)
@@ -107,8 +110,10 @@ def _store_draft(
     row_id: int | None,
     now: datetime,
     check: CheckRecord,
+    first_words: FirstWords,
 ) -> RecordState:
-    versions = find_versions(connection, draft, receipt_id, row_id)
+    told = draft
+    versions = first_words.versions(draft, receipt_id, row_id)
     previous = versions.previous
     state = RecordState.HELD if draft.held_reason else RecordState.READY
     frozen = False
@@ -167,7 +172,7 @@ def _store_draft(
         "due_at": draft.due_at,
         "ready_at": now if state is RecordState.READY else None,
         "confirmed_at": confirmed_at,
-        "correction_key": correction_digest(draft.record) if draft.record else "",
+        "correction_key": first_words.digest(told, draft.record) if draft.record else "",
         "was_accepted": frozen,
         "birth_on": draft.birth_on if seeks else None,
         "placer_order_number": draft.placer_order_number if seeks else "",
@@ -177,14 +182,8 @@ def _store_draft(
         "findings": findings_to_json(draft.findings),
         "body": _dump(draft.record),
     }
-    if row_id is None:
-        connection.execute(_INSERT, values)
-    else:
-        connection.execute(update(record).where(record.c.id == row_id).values(values))
+    first_words.store(row_id, values)
     return state
-
-
-_INSERT = insert(record)
 
 
 def _keep_corrections(

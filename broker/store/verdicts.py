@@ -275,7 +275,8 @@ _OLDER_VERSIONS = (
     select(record.c.id, record.c.state)
     .join(
         _newer,
-        (record.c.order_identity == _newer.c.order_identity) & (record.c.version < _newer.c.version),
+        (record.c.order_identity == _newer.c.order_identity)
+        & (record.c.version < _newer.c.version),
     )
     .where(_newer.c.id.in_(bindparam("ids", expanding=True)), _newer.c.order_identity != "")
 )
