@@ -107,6 +107,9 @@ EVENTS: Mapping[str, EventRule] = {
     "lease.lost": _event("Another node does this work now.", "reason"),
     "audit.not_anchored": _event("Where the audit trail stands could not be written beside it."),
     "store.opened": _event("The store is open and checked.", "sqlite seconds"),
+    "store.unguarded": _event(
+        "PostgreSQL's row level security is not in use: `labbroker doctor` says what is missing."
+    ),
     "operation.alarm": _event(
         "A source is silent, the disk nearly full, a backup old, or deliveries do not arrive or "
         "are refused.",

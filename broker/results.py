@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from adapters.ports.intake import Media
 from adapters.ports.results import ResultQuery, StoredReport, Viewer, Word
 from broker.logs import log_event
+from broker.store.reading import open_reading
 from broker.store.results import (
     find_reports,
     receipt_bytes,
@@ -47,13 +48,13 @@ class ReadResults:
 
     def search(self, viewer: Viewer, query: ResultQuery) -> tuple[StoredReport, ...]:
         """At most ``query.count`` results by their cursor."""
-        with self._engine.connect() as connection:
+        with open_reading(self._engine, _reach(viewer)) as connection:
             rows = find_reports(connection, viewer, query)
             return tuple(self._result(connection, viewer, row) for row in rows)
 
     def of_receipt(self, viewer: Viewer, receipt_id: int) -> tuple[StoredReport, ...]:
         """What is known today of the reports that a receipt spoke of."""
-        with self._engine.connect() as connection:
+        with open_reading(self._engine, _reach(viewer)) as connection:
             rows = reports_of_receipt(connection, viewer, receipt_id)
             return tuple(self._result(connection, viewer, row) for row in rows)
 
@@ -62,7 +63,7 @@ class ReadResults:
     ) -> tuple[StoredReport | None, tuple[StoredReport, ...]]:
         """One report of a receipt with the words on its result up to it, and at most
         ``most_before`` other results of the same person that were told before, newest first."""
-        with self._engine.connect() as connection:
+        with open_reading(self._engine, _reach(viewer)) as connection:
             for row in reports_of_receipt(connection, viewer, receipt_id):
                 if row.number == number:
                     break
@@ -120,6 +121,10 @@ class ReadResults:
             while len(self._read) > _RECEIPTS_KEPT:
                 self._read.popitem(last=False)
         return reports
+
+
+def _reach(viewer: Viewer) -> frozenset[str]:
+    return viewer.clinics or frozenset({viewer.source_id})
 
 
 def _when_said(word: Word) -> tuple[float, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 
 from broker.config.settings import Settings
+from broker.logs import log_event
 from broker.nodes import Node, SharedNode, new_holder
 from broker.store.engine import open_reader, open_writer
 from broker.store.leases import add_knowledge
@@ -19,10 +21,12 @@ from broker.store.listener import Listener
 from broker.store.migrations import greet
 from broker.store.packages import recover_packages
 from broker.store.receipts import settle_acknowledgements_after_crash
+from broker.store.row_security import is_guarded
 from broker.store.shared_writer import SharedWriter
 from broker.store.writer import Writer
 from broker.turns import SharedTurns, Turns
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 # Another node answers its senders long before.
 _ANSWERED_WITHIN = timedelta(minutes=10)
@@ -99,6 +103,9 @@ async def open_store(
         node = SharedNode(writer, span=timedelta(seconds=settings.lease_seconds), holder=holder)
         await writer.beside(lambda c: greet(c, holder))
         closing.push_async_callback(node.close)
+        with reader.connect() as connection:
+            if not is_guarded(connection):
+                log_event(_log, "store.unguarded")
         keeping = loop.create_task(node.run())
         closing.callback(keeping.cancel)
     return OpenStore(writer, reader, node)

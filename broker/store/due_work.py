@@ -20,6 +20,7 @@ from sqlalchemy import (
 
 from broker.states import HeldReason, RecordState
 from broker.store.reach import package_in_reach, record_in_reach
+from broker.store.reading import beyond_reach, highest_id
 from broker.store.rows import AnyRow
 from broker.store.schema import alarm, package, receipt, record
 
@@ -170,7 +171,12 @@ def recent_alarms(
 def first_id_since(connection: Connection, table: Table, column: Any, at: datetime) -> int:
     """The first id whose ``column`` is not before ``at``; past the last one where there is none.
     Ids and times rise together, so that no index on the time is needed."""
-    high = (connection.execute(select(func.max(table.c.id))).scalar() or 0) + 1
+    with beyond_reach(connection):
+        return _first_id_since(connection, table, column, at)
+
+
+def _first_id_since(connection: Connection, table: Table, column: Any, at: datetime) -> int:
+    high = highest_id(connection, table) + 1
     step, low = 1024, max(1, high)
     # Most of what is asked for is near the end.
     while low > 1 and _is_since(connection, table, column, low, at):

@@ -27,6 +27,7 @@ from sqlalchemy import (
 from broker.store.dialect import database_now, insert_new, is_shared
 from broker.store.fault_index import create_fault_index
 from broker.store.node_tables import migration, node
+from broker.store.row_security import install_row_security
 from broker.store.schema import meta, metadata
 from mapping.errors import LabbrokerError
 
@@ -63,6 +64,8 @@ def _create_tables(connection: Connection) -> None:
             if index.name not in known:
                 index.create(connection)
     create_fault_index(connection)
+    if is_shared(connection):
+        install_row_security(connection)
 
 
 _SQLITE_INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index'"

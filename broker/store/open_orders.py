@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, and_, exists, or_, select
 
 from broker.store.reach import record_in_reach
+from broker.store.reading import highest_id
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit, visit_order
 from broker.store.visit_json import visit_from_text
@@ -36,9 +37,11 @@ def open_orders(
     limit: int,
     *,
     visit_id: int = 0,
+    after: tuple[date, int, str] | None = None,
 ) -> Sequence[AnyRow]:
     """Wanted orders without a result, of the newest visits first: ``visit_id order_code
-    institution_code national_id birth_on visit_on``."""
+    institution_code national_id birth_on visit_on``. ``after`` is the last that is known already:
+    its ``visit_on``, ``visit_id`` and ``order_code``."""
     wanted = (
         select(
             visit_order.c.visit_id,
@@ -62,6 +65,15 @@ def open_orders(
         wanted = wanted.where(visit.c.institution_code.in_(sorted(institutions)))
     if visit_id:
         wanted = wanted.where(visit_order.c.visit_id == visit_id)
+    if after is not None:
+        day, number, code = after
+        wanted = wanted.where(
+            or_(
+                visit.c.visit_on < day,
+                and_(visit.c.visit_on == day, visit.c.id < number),
+                and_(visit.c.id == number, visit_order.c.order_code > code),
+            )
+        )
     ordered = wanted.order_by(visit.c.visit_on.desc(), visit.c.id.desc(), visit_order.c.order_code)
     return connection.execute(ordered.limit(limit)).all()
 
@@ -81,7 +93,7 @@ def remembered(
     connection: Connection, institutions: frozenset[str] | None, order_code: str
 ) -> Remembered | None:
     """What was said last of an order code, among the last records of all."""
-    top = connection.execute(select(func.max(record.c.id))).scalar() or 0
+    top = highest_id(connection, record)
     row = connection.execute(
         select(record.c.body, receipt.c.source_id)
         .join(receipt, receipt.c.id == record.c.receipt_id)

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select
 
 from broker.store.reach import package_in_reach
+from broker.store.reading import highest_id
 from broker.store.rows import AnyRow
 from broker.store.schema import attempt, package, package_record, record
 
@@ -110,7 +111,7 @@ def waiting_for_sending(
 
 def last_confirmed(connection: Connection, institutions: Sequence[str]) -> dict[str, datetime]:
     """When NHI last confirmed a package of each institution, among the last packages of all."""
-    top = connection.execute(select(func.max(package.c.id))).scalar() or 0
+    top = highest_id(connection, package)
     rows = connection.execute(
         select(package.c.institution_code, func.max(package.c.confirmed_at))
         .where(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -17,6 +17,7 @@ from adapters.ports.intake import StorageUnavailable
 from broker.store.dialect import suit_postgresql
 from broker.store.location import StoreUnreachable
 from broker.store.migrations import upgrade
+from broker.store.row_security import owns_tables
 from broker.store.schema import meta, metadata
 from broker.store.storage_fault import StorageFault, storage_fault
 
@@ -27,6 +28,9 @@ _UPGRADE_LOCK = WRITE_LOCK + 1
 _CONNECT_SECONDS = 10
 _IDLE_WRITER_SECONDS = 10
 _IDLE_READER_SECONDS = 600
+_NOT_THE_OWNER = (
+    "its tables belong to another role, and row level security hides them from this one"
+)
 
 
 def open_shared_writer(url: str) -> Engine:
@@ -38,6 +42,8 @@ def open_shared_writer(url: str) -> Engine:
         with engine.begin() as connection:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
             upgrade(connection)
+            if not owns_tables(connection):
+                raise StoreUnreachable(reason=_NOT_THE_OWNER)
     except DBAPIError as error:
         engine.dispose()
         raise StoreUnreachable(reason=_reason(error)) from None
@@ -84,8 +90,12 @@ def _engine(url: str, idle_seconds: int, *, read_only: bool) -> Engine:
         # No setting of the server makes an acknowledgement mean less than "on disk".
         options.append("-c synchronous_commit=on")
     try:
+        place = make_url(url)
+        # What the url says itself, such as a schema of its own.
+        said = place.query.get("options", ())
+        options += [said] if isinstance(said, str) else said
         engine = create_engine(
-            url,
+            place.difference_update_query(["options"]),
             poolclass=QueuePool,
             pool_size=6,
             max_overflow=10,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, or_, select
 from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import outgoing
 from broker.store.reach import record_in_reach
+from broker.store.reading import beyond_reach
 from broker.store.rows import AnyRow
 from broker.store.schema import (
     attempt,
@@ -76,7 +77,11 @@ def receipt_in_reach(
     records = select(record.c.id).where(
         record.c.receipt_id == receipt_id, ~record_in_reach(institutions)
     )
-    return all(connection.execute(others.limit(1)).first() is None for others in (reports, records))
+    # What is looked for is what the one who asks does not see.
+    with beyond_reach(connection):
+        return all(
+            connection.execute(others.limit(1)).first() is None for others in (reports, records)
+        )
 
 
 def record_way(

@@ -10,6 +10,7 @@ from itertools import pairwise
 from sqlalchemy import BigInteger, Connection, case, func, select, type_coerce
 
 from broker.store.due_work import first_id_since
+from broker.store.reading import highest_id
 from broker.store.schema import lab_report, receipt, record
 
 _DAYS = 14
@@ -198,7 +199,7 @@ def _turnaround(connection: Connection, source_id: str) -> timedelta | None:
 
 def _last_times(connection: Connection, source_id: str) -> list[datetime]:
     """When the last receipts of a source came, oldest first, among the last of all."""
-    top = connection.execute(select(func.max(receipt.c.id))).scalar() or 0
+    top = highest_id(connection, receipt)
     found = connection.execute(
         select(receipt.c.received_at)
         .where(receipt.c.source_id == source_id, receipt.c.id > top - _LATELY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from broker.web.csrf import token_for
 from broker.web.problem import problem
 
 PERSON = web.RequestKey("person", Person)
+ASKING: ContextVar[Person | None] = ContextVar("asking", default=None)
+"""For whom the store is read while a request is answered: set by the guard alone."""
 SESSION_TOKEN = web.RequestKey("session_token", str)
 
 H = TypeVar("H", bound=Callable[..., Awaitable[web.StreamResponse]])

@@ -17,6 +17,7 @@ from broker.web.csrf import carries_token, changes_something, is_from_elsewhere
 from broker.web.entrance import ACCESS, Access, access_of, cookie_name
 from broker.web.headers import add_headers
 from broker.web.identity import (
+    ASKING,
     PERSON,
     SESSION_TOKEN,
     check_guard,
@@ -57,7 +58,7 @@ async def guard_requests(
         # No browser sends a token by itself, but it does show a certificate.
         if changes_something(request) and is_from_elsewhere(request):
             raise _not_our_own(request)
-        return await handler(request)
+        return await _answer(request, handler)
     token = request.cookies.get(cookie_name(request), "")
     session = await _session(request, token) if token else None
     if session is not None:
@@ -68,7 +69,19 @@ async def guard_requests(
     check_guard(request, guard)
     if changes_something(request) and not await _is_our_own(request, session, token):
         raise _not_our_own(request)
-    return await handler(request)
+    return await _answer(request, handler)
+
+
+async def _answer(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """What the handler reads of the store it reads for the one who asks."""
+    before = ASKING.set(request.get(PERSON))
+    try:
+        return await handler(request)
+    finally:
+        # One connection's requests follow each other in one task.
+        ASKING.reset(before)
 
 
 def is_open(route: web.AbstractRoute) -> bool:

@@ -11,6 +11,7 @@ from broker.access.person import Person
 from broker.access.roles import Permission
 from broker.store.code_maps import standing_decisions
 from broker.store.line_habits import changed_habits
+from broker.store.reading import beyond_reach
 from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.console.actions import (
     Notice,
@@ -117,7 +118,9 @@ async def _evidence(request: web.Request, code: UnmappedCode) -> Evidence:
     desk = request.app[DESK]
 
     def look(connection: Connection) -> Evidence:
-        found = gather_evidence(connection, code, desk.profiles, desk.readers)
+        # What speaks for a meaning is what others decided too, and what clinics ordered.
+        with beyond_reach(connection):
+            found = gather_evidence(connection, code, desk.profiles, desk.readers)
         return found, suggest_codes(found)
 
     key = (code.source_id, code.code, code.receipt_ids)

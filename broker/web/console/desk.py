@@ -14,12 +14,14 @@ from sqlalchemy import Connection, Engine
 from adapters.ports.intake import Accepted, Media, Payload
 from broker.config.settings import Settings
 from broker.drafting import Drafting
-from broker.store.engine import open_snapshot
+from broker.store.reading import open_reading
 from broker.web.control import Order
+from broker.web.identity import ASKING
 from mapping.moment import TAIPEI
 from mapping.parsed import Reader
 from mapping.profile import SourceProfile
 from mapping.rates.groups import Groups
+from mapping.verdict import CheckReport
 
 T = TypeVar("T")
 
@@ -42,15 +44,30 @@ class Desk:
     """The one way in, for what a person enters."""
     groups: Callable[[], Groups] = Groups
     """The groups of clinics as their list says now. Blocks; raises LabbrokerError."""
+    open_report: Callable[[bytes, str], tuple[CheckReport, ...]] = lambda raw, name: ()
+    """The check reports of a file that a person brings, by its bytes and its name. Blocks; raises
+    LabbrokerError."""
 
     async def read(self, look: Callable[[Connection], T]) -> T:
-        """``look`` at the store as it is now, off the event loop."""
+        """``look`` at the store as it is now, off the event loop, for the one who asks: see
+        :func:`broker.store.reading.open_reading`. For nobody there is nothing."""
+        reach = self._reach()
 
         def run() -> T:
-            with open_snapshot(self.reader) as connection:
+            with open_reading(self.reader, reach) as connection:
                 return look(connection)
 
         return await asyncio.to_thread(run)
+
+    def _reach(self) -> frozenset[str] | None:
+        person = ASKING.get()
+        if person is None:
+            return frozenset()
+        if person.everywhere:
+            return None
+        # A laboratory's people see its sources, by whichever of the two they are named.
+        labs = {name: each.lab_code for name, each in self.profiles.items() if each.lab_code}
+        return person.institutions | {name for name, lab in labs.items() if person.sees(lab)}
 
     @property
     def today(self) -> date:

@@ -13,9 +13,10 @@ from adapters.ports.intake import Media
 from broker.access.roles import Permission
 from broker.choices import DISMISSIBLE
 from broker.finding_json import findings_from_json
-from broker.replay_trial import try_replay
+from broker.replay_trial import ReplayLine, try_replay
 from broker.states import HeldReason, RecordState
 from broker.store.choices import candidates_of
+from broker.store.reading import beyond_reach
 from broker.store.record_way import RecordWay, find_record, receipt_in_reach, record_way
 from broker.store.rows import AnyRow
 from broker.web.console.actions import (
@@ -92,10 +93,16 @@ async def show_replay(request: web.Request) -> web.Response:
     """What reading the receipt again would change; nothing is changed by looking."""
     desk, row = request.app[DESK], await _require(request)
     language = language_of(person_of(request))
+
+    def look(connection: Connection) -> tuple[ReplayLine, ...]:
+        # Results are matched with visits that a laboratory does not see.
+        with beyond_reach(connection):
+            return try_replay(
+                connection, row.receipt_id, desk.profiles, desk.readers, desk.drafting
+            )
+
     try:
-        found = await desk.read(
-            lambda c: try_replay(c, row.receipt_id, desk.profiles, desk.readers, desk.drafting)
-        )
+        found = await desk.read(look)
     except LabbrokerError as error:
         return await _page(request, notice=refused(error, language))
     return render(request, "replay.html", "records", row=row, lines=found)
