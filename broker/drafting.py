@@ -12,7 +12,7 @@ from datetime import date, datetime
 from broker.deadline import clock_start, due_at
 from broker.states import HeldReason
 from broker.visit_desk import VisitDesk, candidates_text
-from mapping.agreements import find_agreement, parties_of
+from mapping.agreements import Parties, find_agreement, parties_of
 from mapping.by_service import stricter_findings
 from mapping.code_evidence import Undecided
 from mapping.codes import OrderResult, SplitReport, split_orders
@@ -24,7 +24,7 @@ from mapping.match import Match, day_of, match_visit, room_for
 from mapping.match_candidates import chosen
 from mapping.merge import row_names
 from mapping.moment import TAIPEI
-from mapping.order_identity import order_identity
+from mapping.order_identity import order_identities
 from mapping.profile import Agreement, Route, SourceProfile
 from mapping.record import UploadRecord
 from mapping.report import LabReport, ObservationStatus, ReportStatus
@@ -115,11 +115,14 @@ class Drafting:
         for number, report in enumerate(reports, start=1):
             split = split_orders(report, profile)
             errors = tuple(errors_at.get(report.place, ()))
-            for order in split.orders:
-                slot = f"{number}/{order.order_code}"
+            parties = parties_of(report, profile)
+            results = _results(number, report, split, parties)
+            if desk is not None and results:
+                desk.expect(results)
+            for order, result in zip(split.orders, results, strict=True):
                 about = _about(split.findings, order.order_code)
                 draft = self._draft(
-                    slot, report, order, about, profile, received_at, visits_of, desk
+                    result, report, order, about, profile, parties, received_at, visits_of, desk
                 )
                 drafts.append(_held_for(draft, errors) if errors else draft)
             unmapped = _of_no_order(split)
@@ -147,23 +150,24 @@ class Drafting:
 
     def _draft(
         self,
-        slot: str,
+        result: tuple[str, str, str],
         report: LabReport,
         order: OrderResult,
         findings: tuple[Finding, ...],
         profile: SourceProfile,
+        parties: Parties,
         received_at: datetime,
         visits_of: VisitLookup,
         desk: VisitDesk | None,
     ) -> Draft:
-        parties = parties_of(report, profile)
+        slot, identity, _ = result
         lab_code, clinic_code = parties.lab_code, parties.clinic_code
         national_id = report.patient.national_id
         cancelled = report.status is ReportStatus.CANCELLED
         base = Draft(
             slot=slot,
             place=report.place,
-            order_identity=order_identity(report, order.order_code, lab_code, clinic_code),
+            order_identity=identity,
             order_code=order.order_code,
             lab_code=lab_code,
             clinic_code=clinic_code,
@@ -188,7 +192,7 @@ class Drafting:
         if not (order.lines or order.withdrawn or cancelled):
             return held(*_without_lines(order, report.place, findings))
         visits = visits_of(clinic_code, national_id) if clinic_code and national_id else ()
-        choice = _choice(report, slot, base.order_identity, desk)
+        choice = None if desk is None else desk.choice(*result)
         if choice is not None:
             visits = [choice]
             match = chosen(choice[1], order.order_code)
@@ -253,13 +257,18 @@ class Drafting:
         )
 
 
-def _choice(
-    report: LabReport, slot: str, order_identity: str, desk: VisitDesk | None
-) -> tuple[int, Visit] | None:
-    if desk is None:
-        return None
-    day = day_of(report)
-    return desk.choice(slot, order_identity, day.isoformat() if day else "")
+def _results(
+    number: int, report: LabReport, split: SplitReport, parties: Parties
+) -> list[tuple[str, str, str]]:
+    """Slot, order identity and day of each order's result, as a choice of visit goes by them."""
+    codes = [order.order_code for order in split.orders]
+    identities = order_identities(report, codes, parties.lab_code, parties.clinic_code)
+    day = day_of(report) if codes else None
+    taken_on = day.isoformat() if day else ""
+    return [
+        (f"{number}/{code}", identity, taken_on)
+        for code, identity in zip(codes, identities, strict=True)
+    ]
 
 
 def _match(

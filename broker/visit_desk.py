@@ -26,6 +26,8 @@ class VisitDesk:
     """``(report, clinic_code)`` → visits of others that the report could mean."""
     choice: Callable[[str, str, str], tuple[int, Visit] | None]
     """``(slot, order_identity, day)`` → the visit that a person chose."""
+    expect: Callable[[Sequence[tuple[str, str, str]]], None] = lambda _: None
+    """Of these results (slot, order identity, day) the choice is about to be asked for."""
 
 
 def candidates_text(

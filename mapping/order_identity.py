@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 
 from mapping.collection_time import collected_at
 from mapping.report import LabReport
@@ -24,16 +25,19 @@ def order_identity(
     specimens), collection time. ``lab_code`` and ``clinic_code`` are the institution codes that
     :func:`mapping.agreements.parties_of` found. The key is a digest, so it may stand in a log.
     """
+    return order_identities(report, (order_code,), lab_code, clinic_code)[0]
+
+
+def order_identities(
+    report: LabReport, order_codes: Sequence[str], lab_code: str, clinic_code: str
+) -> list[str]:
+    """:func:`order_identity` of each of the orders that a report answers."""
     patient = report.patient
     person = patient.national_id or f"chart {patient.chart_number}/{patient.birth_on}"
-    parts = (
-        lab_code or report.lab_code,
-        clinic_code or report.clinic_code,
-        person,
-        order_code,
-        *_number_of(report),
-    )
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    parties = (lab_code or report.lab_code, clinic_code or report.clinic_code)
+    number = _number_of(report)
+    said = [json.dumps((*parties, person, order_code, *number)) for order_code in order_codes]
+    return [hashlib.sha256(each.encode()).hexdigest() for each in said]
 
 
 def _number_of(report: LabReport) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import (
     Connection,
@@ -32,6 +33,23 @@ def find_choice(
     values = {"receipt": receipt_id, "slot": slot, "identity": order_identity, "day": day}
     row = connection.execute(_CHOSEN, values).one_or_none()
     return None if row is None else (row.id, visit_from_text(row.body))
+
+
+def chosen_among(
+    connection: Connection, receipt_id: int, results: Sequence[tuple[str, str, str]]
+) -> set[tuple[str, str, str]]:
+    """Those of a receipt's results (slot, order identity, day) for which :func:`find_choice` may
+    find a visit. One question for all of them: hardly any result was ever chosen for."""
+    slots: set[str] = set()
+    said: set[tuple[str, str]] = set()
+    identities = sorted({identity for _, identity, _ in results} - {""})
+    for start in range(0, max(1, len(identities)), _AT_ONCE):
+        part = {"receipt": receipt_id, "identities": identities[start : start + _AT_ONCE]}
+        for row in connection.execute(_CHOSEN_AMONG, part):
+            said.add((row.order_identity, row.collected_on))
+            if row.of_receipt_id == receipt_id:
+                slots.add(row.slot)
+    return {each for each in results if each[0] in slots or each[1:] in said}
 
 
 def store_choice(connection: Connection, receipt_id: int, row: AnyRow, visit_id: int) -> None:
@@ -85,6 +103,17 @@ _CHOSEN = (
     )
     .order_by(choice.c.id.desc())
     .limit(literal_column("1"))
+)
+
+
+_AT_ONCE = 500
+_CHOSEN_AMONG = select(
+    choice.c.of_receipt_id, choice.c.slot, choice.c.order_identity, choice.c.collected_on
+).where(
+    or_(
+        choice.c.of_receipt_id == bindparam("receipt"),
+        choice.c.order_identity.in_(bindparam("identities", expanding=True)),
+    )
 )
 
 

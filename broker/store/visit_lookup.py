@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from broker.store.choices import find_choice
+from broker.store.choices import chosen_among, find_choice
 from broker.store.visit_orders import collection_times, near_visits, window_of
 from broker.store.visits import find_visits
 from broker.visit_desk import KnownVisits, VisitDesk
 from mapping.match import day_of
 from mapping.match_score import DEFAULT_WINDOW
 from mapping.report import LabReport
+from mapping.visit import Visit
 
 
 def stored_visits(
@@ -33,9 +34,23 @@ def stored_visits(
         days = window_of(day_of(report), DEFAULT_WINDOW)
         return near_visits(connection, clinic_code, report.patient.birth_on, (number,), *days)
 
+    expected: set[tuple[str, str, str]] = set()
+    chosen: set[tuple[str, str, str]] = set()
+
+    def expect(results: Sequence[tuple[str, str, str]]) -> None:
+        chosen.update(chosen_among(connection, receipt_id, results))
+        expected.update(results)
+
+    def choice(slot: str, identity: str, day: str) -> tuple[int, Visit] | None:
+        asked = (slot, identity, day)
+        if asked in expected and asked not in chosen:
+            return None
+        return find_choice(connection, receipt_id, slot, identity, day)
+
     desk = VisitDesk(
         answers=lambda visit_id, code: collection_times(connection, visit_id, code),
         near=near,
-        choice=lambda slot, identity, day: find_choice(connection, receipt_id, slot, identity, day),
+        choice=choice,
+        expect=expect,
     )
     return visits_of, desk
