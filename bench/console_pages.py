@@ -1,320 +1,221 @@
-"""How long each page of the console takes on a full store, for one who sees everything and for a
-clinic. The server answers in this process, one request at a time: one core, as one person waits.
+"""How long each page of the console takes on a full store, for each kind of person, with each
+filter. The service has one core to itself; one person asks, one page after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sqlite3
+import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 
+from bench.contestants import Running, service_at
+from bench.full_store import CLINICS, LABS, RARE, clinic_code, fill, lab_code, source_id
+from bench.idle import processor_seconds
 from broker.access.roles import Role
-from broker.bootstrap.readers import READERS
-from broker.config import load_settings
-from broker.drafting import Drafting
-from broker.store.engine import STORE_FILE, open_reader, open_writer
-from broker.store.visit_json import visit_to_text
-from broker.web.console.desk import Desk
-from broker.web.console.routes import install_console
-from broker.web.entrance import Access
-from broker.web.session import install_access
-from mapping.record import CORRECTION_KEY
-from mapping.visit import Order, Visit
+from broker.store.engine import open_writer
 from tests.access.web_people import SignedIn, sign_in_as
 
 RECORDS = 1_000_000
-CLINICS, LABS = 500, 20
-DAYS = 100
-_NOW = datetime.now(UTC)
-_CODES = ("09005C", "09015C", "08011C", "09001C", "06012C", "09026C", "09025C", "09044C")
+GOAL_MS = 150.0
+_ROUNDS = 40
+_CLINIC = 7
+_COACHED = 40
 _PAGES = {
     "today": "/",
+    "today, what changes": "/?part=1",
     "worklist": "/worklist",
     "records": "/records",
-    "records by state": "/records?state=accepted",
-    "records by order": "/records?order=09044C",
-    "records due": "/records?due=open",
+    "records further on": "/records?after={middle}",
+    **{
+        f"records {state}": f"/records?state={state}"
+        for state in ("held", "ready", "accepted", "rejected", "superseded", "unknown")
+    },
+    "records of an order": "/records?order=09044C",
+    "records of a rare order": f"/records?order={RARE}",
+    "records of no order": "/records?order=99999X",
+    "held records of an order": "/records?state=held&order=09044C",
+    "rejected records of an order": "/records?state=rejected&order=09044C",
+    "superseded records of an order": "/records?state=superseded&order=09044C",
+    "accepted records of a rare order": f"/records?state=accepted&order={RARE}",
+    "records of a clinic": "/records?clinic={clinic}",
+    "held records of a clinic": "/records?state=held&clinic={clinic}",
+    "records of a package": "/records?package={stem}",
+    **{f"records due {due}": f"/records?due={due}" for due in ("open", "missed", "risk", "calm")},
+    "held records due": "/records?state=held&due=open",
+    "records of an order due": f"/records?order={RARE}&due=open",
     "record": "/records/{record}",
     "uploads": "/uploads",
+    "uploads further on": "/uploads?after={package}",
+    "uploads checked": "/uploads?state=checked",
+    "uploads unknown": "/uploads?state=unknown",
     "upload": "/uploads/{package}",
+    "deliveries": "/deliveries",
+    "deliveries further on": "/deliveries?after={middle}",
+    **{
+        f"deliveries {state}": f"/deliveries?state={state}"
+        for state in ("queued", "failed", "acknowledged", "refused")
+    },
+    "inbox": "/inbox",
+    "inbox unread": "/inbox?unread=1",
+    "critical": "/critical",
+    "critical, all": "/critical?all=1",
     "rates": "/rates",
-    "clinic's rates": "/rates/3500000007",
+    "a clinic's rates": "/rates/{clinic}",
     "sources": "/sources",
     "codes": "/codes",
     "entry": "/entry",
     "cards": "/cards",
+    "people": "/people",
     "audit": "/audit",
+    "audit of a person": "/audit?person=person-7",
     "settings": "/settings",
+    "events": "/api/v1/events?looks=1",
+    "API: records": "/api/v1/records",
+    "API: deliveries": "/api/v1/deliveries",
+    "API: results": "/api/v1/results",
+    "API: worklist": "/api/v1/worklist",
 }
-_SETTINGS = '[[source]]\nid = "lab-{n}"\nlab_code = "JY{n:08d}"\n'
+_SETTINGS = """\
+data_dir = "store"
+
+[mllp]
+port = 0
+
+[http]
+port = 0
+
+[logging]
+file = "labbroker.log"
+"""
+_SOURCE = '\n[[source]]\nid = "lab-{n}"\nlab_code = "JY{n:08d}"\nsending_application = "L{n}"\n'
 
 
-def run(folder: Path, records: int = RECORDS, rounds: int = 40) -> dict[str, Any]:
-    """Milliseconds: the middle and the 95th of a hundred, for each page and person."""
-    folder.mkdir(parents=True, exist_ok=True)
+def run(folder: Path, records: int = RECORDS, rounds: int = _ROUNDS) -> dict[str, Any]:
+    """Milliseconds for each page and person: the first time, the middle, the 95th of a hundred,
+    and the service's processor time."""
     began = time.perf_counter()
-    fill(folder, records)
+    fill(folder / "store", records)
     filled = time.perf_counter() - began
     return {
         "records": records,
         "filled in seconds": round(filled, 1),
-        "pages": asyncio.run(_measure(folder, records, rounds)),
+        "goal ms": GOAL_MS,
+        **measure(folder, records, rounds),
     }
 
 
-def fill(folder: Path, records: int) -> None:
-    """A store as it is after ``DAYS`` days: nearly all accepted, some held, some on their way."""
-    open_writer(folder).dispose()
-    connection = sqlite3.connect(folder / STORE_FILE, isolation_level=None)
-    try:
-        for pragma in ("synchronous=OFF", "cache_size=-262144", "temp_store=MEMORY"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.execute("BEGIN")
-        _insert(connection, "receipt", _receipts(records))
-        _insert(connection, "visit", _visits(records))
-        _insert(connection, "visit_order", _visit_orders(records))
-        _insert(connection, "package", _packages(records))
-        _insert(connection, "record", _records(records))
-        connection.execute("COMMIT")
-        connection.execute("ANALYZE")
-    finally:
-        connection.close()
+def measure(folder: Path, records: int, rounds: int, only: str = "") -> dict[str, Any]:
+    """The pages whose names hold ``only``, on the store in ``folder``."""
+    people = signed_in(folder / "store")
+    with on_one_core(), service_at(settings_in(folder)) as running, elsewhere():
+        pages = asyncio.run(_pages(running, people, records, rounds, only))
+    over = [name for name, each in pages.items() if each["p95 ms"] >= GOAL_MS]
+    return {"started in seconds": round(running.start_seconds, 1), "pages": pages, "over": over}
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterator[dict[str, Any]]) -> None:
-    first = next(rows)
-    names = ", ".join(first)
-    marks = ", ".join(f":{name}" for name in first)
-    statement = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
-    connection.execute(statement, first)
-    connection.executemany(statement, rows)
-
-
-def _micro(at: datetime) -> int:
-    return round(at.timestamp() * 1_000_000)
-
-
-def _came_at(number: int, records: int) -> datetime:
-    return _NOW - timedelta(days=DAYS) * (1 - number / records)
-
-
-def _clinic(number: int) -> str:
-    return f"35{number % CLINICS:08d}"
-
-
-def _lab(number: int) -> int:
-    return number % CLINICS % LABS
-
-
-def _receipts(records: int) -> Iterator[dict[str, Any]]:
-    raw = b"MSH|^~\\&|LIS||||20260101||ORU^R01|1|P|2.5.1\rPID|1||A123456789\rOBX|1|NM|1||5\r" * 4
-    for number in range(1, records + 1):
-        yield {
-            "id": number,
-            "source_id": f"lab-{_lab(number)}",
-            "door": "mllp",
-            "media": "hl7v2",
-            "control_id": str(number),
-            "name": "",
-            "sha256": number.to_bytes(32, "big"),
-            "identity": number.to_bytes(16, "big"),
-            "received_at": _micro(_came_at(number, records)),
-            "state": "parsed",
-            "acknowledgement": "delivered",
-            "content": "reports",
-            "raw": raw,
-        }
-
-
-def _visits(records: int) -> Iterator[dict[str, Any]]:
-    for number in range(1, records // 4 + 1):
-        at = _came_at(number * 4, records) - timedelta(days=1)
-        person = f"A1{number % 10_000_000:08d}"
-        visit = Visit(
-            institution_code=_clinic(number),
-            national_id=person,
-            birth_on=date(1970, 1, 1),
-            card_at=at.replace(microsecond=0),
-            visit_type="01",
-            visit_serial=f"{number % 9999:04d}",
-            visit_on=at.date(),
-            orders=tuple(Order(code) for code in _ordered(number)),
-        )
-        yield {
-            "id": number,
-            "receipt_id": number,
-            "institution_code": visit.institution_code,
-            "national_id": person,
-            "card_at": _micro(visit.card_at),
-            "visit_type": "01",
-            "visit_serial": visit.visit_serial,
-            "visit_on": visit.visit_on.isoformat(),
-            "birth_on": "1970-01-01",
-            "body": visit_to_text(visit),
-        }
-
-
-def _ordered(number: int) -> tuple[str, ...]:
-    return tuple(_CODES[(number + each) % len(_CODES)] for each in range(4))
-
-
-def _visit_orders(records: int) -> Iterator[dict[str, Any]]:
-    for number in range(1, records // 4 + 1):
-        for code in _ordered(number):
-            yield {
-                "visit_id": number,
-                "order_code": code,
-                "placer_order_number": "",
-                "wanted": True,
-            }
-
-
-def _packages(records: int) -> Iterator[dict[str, Any]]:
-    for number in range(1, records // 100 + 1):
-        at = _came_at(number * 100, records) + timedelta(minutes=20)
-        yield {
-            "id": number,
-            "stem": f"{_clinic(number)}{number:010d}",
-            "institution_code": _clinic(number),
-            "upload_on": at.date().isoformat(),
-            "state": "checked",
-            "record_count": 100,
-            "sha256": "0" * 64,
-            "sealed_at": _micro(at),
-            "confirmed_at": _micro(at + timedelta(minutes=1)),
-            "checked_at": _micro(at + timedelta(minutes=40)),
-            "receipt_number": f"{number:013d}",
-        }
-
-
-_HELD = json.dumps(
-    [{"code": "14", "severity": "error", "field": "r6-1", "place": "rdata[1]"}], ensure_ascii=False
-)
-_UNMAPPED = json.dumps(
-    [{"code": "unmapped-code", "severity": "error", "parameters": [["code", "XQ{}"]]}]
-)
-
-
-def _records(records: int) -> Iterator[dict[str, Any]]:
-    header = {tag: ["1", "visit.card_at"] for tag in CORRECTION_KEY}
-    row = {"r1": ["1", "sequence"], "r2": ["Glucose", "OBX[1]-3"], "r4": ["92", "OBX[1]-5"]}
-    body = json.dumps({"h": header, "r": [row]})
-    for number in range(1, records + 1):
-        at = _came_at(number, records)
-        state, reason, findings = "accepted", "", "[]"
-        lately = number > records * 0.996
-        if lately and number % 4:
-            state = ("ready", "sealed", "checking")[number % 3]
-        elif number % 100 == 7 and number > records * 0.8:
-            state, reason, findings = "held", "invalid", _HELD
-        elif number % 200 == 11 and number > records * 0.8:
-            state, reason = "held", "unmapped"
-            findings = _UNMAPPED.replace("{}", str(number % 30))
-        elif number % 50 == 3:
-            state = "superseded"
-        visit = (number - 1) // 4 + 1
-        confirmed = _micro(at + timedelta(hours=1)) if state == "accepted" else None
-        yield {
-            "receipt_id": number,
-            "slot": "1/x",
-            "place": "OBR[1]",
-            "order_identity": f"o{number}",
-            "version": 1,
-            "state": state,
-            "held_reason": reason,
-            "uploader_code": _clinic(visit),
-            "clinic_code": _clinic(visit),
-            "lab_code": f"JY{_lab(number):08d}",
-            "order_code": "" if reason == "unmapped" else _CODES[number % len(_CODES)],
-            "national_id": f"A1{visit % 10_000_000:08d}",
-            "visit_id": None if reason == "unmapped" else visit,
-            "clock_started_at": _micro(at),
-            "due_at": _micro(at + timedelta(hours=24)),
-            "ready_at": _micro(at),
-            "confirmed_at": confirmed,
-            "checked_at": confirmed,
-            "package_id": max(1, min(number, records) // 100) if confirmed else None,
-            "was_accepted": state == "accepted",
-            "findings": findings,
-            "body": "" if reason == "unmapped" else body,
-        }
-
-
-async def _measure(folder: Path, records: int, rounds: int) -> dict[str, Any]:
+def settings_in(folder: Path) -> Path:
+    """Settings of a service whose laboratories are those of the store, and which sends nothing."""
     file = folder / "labbroker.toml"
-    file.write_text(
-        'data_dir = "."\n' + "".join(_SETTINGS.format(n=n) for n in range(LABS)), "utf-8"
-    )
-    settings = load_settings(file, {})
-    engine = open_writer(folder)
-    reader = open_reader(folder)
+    file.write_text(_SETTINGS + "".join(_SOURCE.format(n=n) for n in range(LABS)), "utf-8")
+    return file
 
-    async def write(work: Callable[[Any], Any]) -> Any:
-        with engine.begin() as connection:
-            return work(connection)
 
-    async def nothing(*_: object) -> Any:
-        raise AssertionError("a page that is only looked at writes nothing")
-
-    receive: Callable[[Any], Awaitable[Any]] = nothing
-    desk = Desk(
-        settings,
-        reader,
-        write,
-        lambda: datetime.now(UTC),
-        settings.profiles,
-        READERS,
-        {},
-        nothing,
-        Drafting(settings.agreements, frozenset()),
-        receive,
-    )
-    application = web.Application()
-    install_access(application, Access(reader, write, desk.clock))
-    install_console(application, desk)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    with engine.begin() as connection:
-        people = {
-            "everywhere": sign_in_as(connection, Role.OPERATOR),
-            "a clinic": sign_in_as(connection, Role.CLINIC, [_clinic(7)]),
-        }
-    places = {"record": str(7 * 4 * 20), "package": "7"}
-    found: dict[str, Any] = {}
+def signed_in(store: Path) -> dict[str, SignedIn]:
+    """One of each kind who is signed in."""
+    engine = open_writer(store)
+    coached = [clinic_code(number) for number in range(0, CLINICS, CLINICS // _COACHED)]
     try:
-        for who, person in people.items():
-            for name, path in _PAGES.items():
-                found[f"{name}, {who}"] = await _page(url + path.format(**places), person, rounds)
+        with engine.begin() as connection:
+            return {
+                "operator": sign_in_as(connection, Role.OPERATOR),
+                "clinic": sign_in_as(connection, Role.CLINIC, [clinic_code(_CLINIC)]),
+                "lab": sign_in_as(
+                    connection, Role.LAB, [lab_code(_CLINIC), source_id(_CLINIC)], language="en"
+                ),
+                "coach": sign_in_as(connection, Role.COACH, coached, login="coach"),
+            }
     finally:
-        await runner.cleanup()
-        reader.dispose()
         engine.dispose()
-    return {name: each for name, each in found.items() if each}
 
 
-async def _page(url: str, who: SignedIn, rounds: int) -> dict[str, float]:
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """What is started inside has the first core alone, with all its threads."""
+    with _on({min(_CORES)}):
+        yield
+
+
+@contextmanager
+def elsewhere() -> Iterator[None]:
+    """This process leaves the first core, where there is another."""
+    with _on(_CORES - {min(_CORES)} or _CORES):
+        yield
+
+
+_CORES = os.sched_getaffinity(0)
+
+
+@contextmanager
+def _on(cores: set[int]) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+async def _pages(
+    running: Running, people: dict[str, SignedIn], records: int, rounds: int, only: str
+) -> dict[str, dict[str, float]]:
+    number = _CLINIC * 4 + CLINICS * 4 * (records // (CLINICS * 4) // 2)
+    package = _CLINIC + CLINICS * (records // 100 // CLINICS // 2)
+    places = {
+        "record": number,
+        "middle": records // 2,
+        "package": package,
+        "stem": f"{clinic_code(package)}{package:010d}",
+        "clinic": clinic_code(_CLINIC),
+    }
+    found: dict[str, dict[str, float]] = {}
+    for who, person in people.items():
+        async with ClientSession(cookies=person.cookies) as session:
+            for name, path in _PAGES.items():
+                if only not in f"{name}, {who}":
+                    continue
+                url = f"http://127.0.0.1:{running.port}{path.format(**places)}"
+                told = await _page(session, url, running.process_id, rounds)
+                if told:
+                    found[f"{name}, {who}"] = told
+    return found
+
+
+async def _page(session: ClientSession, url: str, process_id: int, rounds: int) -> dict[str, float]:
+    """Nothing where the page is not for that person."""
     took: list[float] = []
-    async with ClientSession(cookies=who.cookies) as session:
-        for number in range(rounds + 2):
-            began = time.perf_counter()
-            async with session.get(url, allow_redirects=False) as answer:
-                await answer.read()
-                if answer.status != 200:
-                    return {}
-            if number >= 2:
-                took.append(1000 * (time.perf_counter() - began))
-    took.sort()
+    spent = 0.0
+    for number in range(rounds + 1):
+        began = time.perf_counter()
+        async with session.get(url, allow_redirects=False) as answer:
+            await answer.read()
+            if answer.status in (403, 404):
+                return {}
+            assert answer.status == 200, (answer.status, url)
+        took.append(1000 * (time.perf_counter() - began))
+        if number == 0:
+            spent = processor_seconds(process_id)
+    spent = processor_seconds(process_id) - spent
+    first, *later = took
+    later.sort()
     return {
-        "median ms": round(took[len(took) // 2], 1),
-        "p95 ms": round(took[int(len(took) * 0.95) - 1], 1),
+        "first ms": round(first, 1),
+        "median ms": round(later[len(later) // 2], 1),
+        "p95 ms": round(later[max(0, int(len(later) * 0.95) - 1)], 1),
+        "cpu ms": round(1000 * spent / rounds, 1),
     }

@@ -117,6 +117,14 @@ def serving(
         yield running
 
 
+@contextmanager
+def service_at(settings: Path) -> Iterator[Running]:
+    """``labbroker serve`` with these settings; the port is that of its HTTP door."""
+    command = [sys.executable, "-m", "broker.cli.main", "serve", "--config", str(settings)]
+    with _started(command, r"http://127\.0\.0\.1:(\d+)") as running:
+        yield running
+
+
 def prepare_keys(folder: Path) -> Path:
     """The rehearsal key of the clinic in ``folder``; returns the certificate of its authority."""
     keys = folder / "keys"

@@ -4,9 +4,8 @@ of another one is not there at all. None means: all of them."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, true
+from sqlalchemy import Column, ColumnElement, and_, exists, func, or_, true
 
 from broker.store.schema import lab_report, package, record
 
@@ -15,17 +14,26 @@ _CODE = re.compile("[0-9A-Z]{10}")
 
 def record_in_reach(institutions: frozenset[str] | None) -> ColumnElement[bool]:
     """Records of the clinics, uploaders and laboratories of ``institutions``, and what came from
-    the sources of these ids."""
+    the sources of these ids.
+
+    It sorts out rows that something else has found: several indexes at once would find all that
+    these institutions ever had.
+    """
     if institutions is None:
         return true()
     codes = sorted(institutions)
-    owned = or_(
-        record.c.clinic_code.in_(codes),
-        record.c.uploader_code.in_(codes),
-        record.c.lab_code.in_(codes),
-    )
+    owned = [
+        unindexed(column).in_(codes)
+        for column in (record.c.clinic_code, record.c.lab_code, record.c.uploader_code)
+    ]
     sources = source_ids(institutions)
-    return or_(owned, record.c.receipt_id.in_(receipts_of(sources))) if sources else owned
+    # Last: it looks elsewhere, and rows that belong to a code need no look.
+    return or_(*owned, came_from(sources)) if sources else or_(*owned)
+
+
+def unindexed(column: Column[str]) -> ColumnElement[str]:
+    """The same value, for which no index is used."""
+    return func.coalesce(column, "")
 
 
 def source_ids(institutions: frozenset[str]) -> list[str]:
@@ -33,9 +41,12 @@ def source_ids(institutions: frozenset[str]) -> list[str]:
     return sorted(each for each in institutions if each and not _CODE.fullmatch(each))
 
 
-def receipts_of(sources: Sequence[str]) -> Select[tuple[int]]:
-    """The ids of receipts whose reports came from ``sources``."""
-    return select(lab_report.c.receipt_id).where(lab_report.c.source_id.in_(sources))
+def came_from(sources: list[str]) -> ColumnElement[bool]:
+    """Records whose report came from one of ``sources``."""
+    return exists().where(
+        lab_report.c.receipt_id == record.c.receipt_id,
+        unindexed(lab_report.c.source_id).in_(sources),
+    )
 
 
 def package_in_reach(institutions: frozenset[str] | None) -> ColumnElement[bool]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
 
-from broker.store.reach import receipts_of, record_in_reach, source_ids
+from broker.states import HeldReason
+from broker.store.reach import record_in_reach, source_ids, unindexed
 from broker.store.rows import AnyRow
-from broker.store.schema import package, record
+from broker.store.schema import IS_OF_OTHER_UPLOADER, lab_report, package, record
 
 _COLUMNS = (
     record.c.id,
@@ -31,6 +32,11 @@ _IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
         for state in ("held", "ready", "sealed", "inflight", "unknown", "rejected")
     ]
 )
+_REASONS = ("", *(reason.value for reason in HeldReason))
+_FEW = 20_000
+"""More are not counted, to choose between ways to the newest."""
+_LATELY = 10_000
+"""So many of the last are looked through one by one in less time than a person notices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,47 +62,14 @@ def list_records(
     limit: int,
 ) -> Sequence[AnyRow]:
     """At most ``limit`` records and the one after them, if there is one."""
-    wanted = _filtered(select(*_COLUMNS), query)
+    wanted = select(*_COLUMNS)
     if query.due:
-        wanted = _by_due(wanted.where(record_in_reach(institutions)), query, now, warn)
-    elif institutions is None:
-        wanted = _newest(wanted, query)
+        wanted = wanted.where(*_fits(query), record_in_reach(institutions))
+        wanted = _by_due(wanted, query, now, warn).limit(limit + 1)
     else:
         ids = _newest_ids(connection, institutions, query, limit + 1)
         wanted = wanted.where(record.c.id.in_(ids)).order_by(record.c.id.desc())
-    return connection.execute(wanted.limit(limit + 1)).all()
-
-
-def _filtered(wanted: Select[Any], query: RecordQuery) -> Select[Any]:
-    if query.state:
-        wanted = wanted.where(record.c.state == query.state)
-    if query.clinic_code:
-        wanted = wanted.where(record.c.clinic_code == query.clinic_code)
-    if query.order_code:
-        wanted = wanted.where(record.c.order_code == query.order_code)
-    if query.package:
-        wanted = wanted.join(package, package.c.id == record.c.package_id).where(
-            package.c.stem == query.package
-        )
-    return wanted
-
-
-def _newest_ids(
-    connection: Connection, institutions: frozenset[str], query: RecordQuery, limit: int
-) -> list[int]:
-    """The newest of each institution by its own index, then the newest of all: one condition on
-    several columns would read through everybody's records."""
-    ids: set[int] = set()
-    for code in sorted(institutions):
-        for column in (record.c.clinic_code, record.c.lab_code):
-            one = _newest(_filtered(select(record.c.id), query), query).where(column == code)
-            ids.update(connection.execute(one.limit(limit)).scalars())
-    sources = source_ids(institutions)
-    if sources:
-        one = _newest(_filtered(select(record.c.id), query), query)
-        came = one.where(record.c.receipt_id.in_(receipts_of(sources)))
-        ids.update(connection.execute(came.limit(limit)).scalars())
-    return sorted(ids, reverse=True)[:limit]
+    return connection.execute(wanted).all()
 
 
 def next_after(query: RecordQuery, last: AnyRow) -> str:
@@ -106,10 +79,110 @@ def next_after(query: RecordQuery, last: AnyRow) -> str:
     return f"{round(last.due_at.timestamp() * 1_000_000)}.{last.id}"
 
 
-def _newest(wanted: Select[Any], query: RecordQuery) -> Select[Any]:
-    if query.after.isascii() and query.after.isdigit():
-        wanted = wanted.where(record.c.id < int(query.after))
-    return wanted.order_by(record.c.id.desc())
+def _newest_ids(
+    connection: Connection, institutions: frozenset[str] | None, query: RecordQuery, limit: int
+) -> list[int]:
+    """The newest that fit, found by what leaves the fewest to look through.
+
+    Each way is one or several walks down an index from its newest end; each walk gives its own
+    newest, and the newest of all are among them. Databases that know nothing of how many there
+    are of what (SQLite, unless told to look) choose badly between them.
+    """
+    ids: set[int] = set()
+    for walk in _walks(connection, institutions, query, limit):
+        ids.update(row.id for row in connection.execute(_newest(query, limit, walk)))
+    return sorted(ids, reverse=True)[:limit]
+
+
+def _newest(query: RecordQuery, limit: int, *conditions: ColumnElement[bool]) -> Select[tuple[int]]:
+    wanted = select(record.c.id).where(*conditions, *_fits(query), *_before(query))
+    return wanted.order_by(record.c.id.desc()).limit(limit)
+
+
+def _walks(
+    connection: Connection, institutions: frozenset[str] | None, query: RecordQuery, limit: int
+) -> Iterable[ColumnElement[bool]]:
+    reach = record_in_reach(institutions)
+    if query.package:
+        stem = select(package.c.id).where(package.c.stem == query.package).scalar_subquery()
+        return [(record.c.package_id == stem) & reach]
+    if query.clinic_code:
+        return [(record.c.clinic_code == query.clinic_code) & reach]
+    ways: list[tuple[int, Callable[[], Iterable[ColumnElement[bool]]]]] = []
+    if institutions is not None:
+        few = _fewest(connection, *_owned(institutions)) if query.state or query.order_code else 0
+        ways.append((few, lambda: _of_institutions(connection, institutions, query, limit)))
+    if query.order_code:
+        condition = record.c.order_code == query.order_code
+        ways.append((_fewest(connection, condition), lambda: [condition & reach]))
+    if query.state:
+        few = _fewest(connection, record.c.state == query.state)
+        ways.append((few, lambda: _of_state(query.state, reach)))
+    return min(ways, key=lambda way: way[0])[1]() if ways else [true()]
+
+
+def _fewest(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    """How many rows fit one of the conditions, as their indexes tell; no more than a few are
+    counted."""
+    found = 0
+    for condition in conditions:
+        some = select(literal_column("1")).where(condition).limit(_FEW - found).subquery()
+        found += connection.execute(select(func.count()).select_from(some)).scalar_one()
+        if found >= _FEW:
+            break
+    return found
+
+
+def _of_state(state: str, reach: ColumnElement[bool]) -> Iterator[ColumnElement[bool]]:
+    # The index stands in the order of the reasons, and only then of the ids.
+    for reason in _REASONS:
+        yield (record.c.state == state) & (record.c.held_reason == reason) & reach
+
+
+def _of_institutions(
+    connection: Connection, institutions: frozenset[str], query: RecordQuery, limit: int
+) -> Iterable[ColumnElement[bool]]:
+    """Those who have much are met soon among what came last; of those who have little all is soon
+    collected."""
+    top = connection.execute(select(func.max(record.c.id)).where(*_before(query))).scalar() or 0
+    late = (record.c.id > top - _LATELY) & record_in_reach(institutions)
+    if len(connection.execute(_newest(query, limit, late)).all()) == limit:
+        return [late]
+    *walks, sent = _owned(institutions)
+    receipts = select(lab_report.c.receipt_id).where(sent)
+    return [*walks, record.c.receipt_id.in_(receipts)] if source_ids(institutions) else walks
+
+
+def _owned(institutions: frozenset[str]) -> Iterator[ColumnElement[bool]]:
+    """What belongs to the codes, one index each, and last the reports of their sources."""
+    for code in sorted(institutions):
+        yield record.c.clinic_code == code
+        yield record.c.lab_code == code
+        yield IS_OF_OTHER_UPLOADER & (record.c.uploader_code == code)
+    yield lab_report.c.source_id.in_(source_ids(institutions))
+
+
+def _fits(query: RecordQuery) -> list[ColumnElement[bool]]:
+    """What sorts out the rows of a walk."""
+    named = (
+        (record.c.state, query.state),
+        (record.c.clinic_code, query.clinic_code),
+        (record.c.order_code, query.order_code),
+    )
+    fits = [unindexed(column) == value for column, value in named if value]
+    if query.package:
+        stem = select(package.c.id).where(package.c.stem == query.package).scalar_subquery()
+        fits.append(func.coalesce(record.c.package_id, 0) == stem)
+    return fits
+
+
+def _before(query: RecordQuery) -> list[ColumnElement[bool]]:
+    return [record.c.id < int(query.after)] if _is_number(query.after) else []
+
+
+def _is_number(text: str) -> bool:
+    """Of no more digits than the store's numbers have."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def _by_due(
@@ -126,7 +199,7 @@ def _by_due(
     elif query.due == "calm":
         wanted = wanted.where(record.c.due_at >= now + warn)
     at, _, number = query.after.partition(".")
-    if at.isascii() and at.isdigit() and number.isascii() and number.isdigit():
+    if _is_number(at) and _is_number(number):
         due: ColumnElement[Any] = literal_column(str(int(at)))
         wanted = wanted.where(
             (record.c.due_at > due) | ((record.c.due_at == due) & (record.c.id > int(number)))

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
+    literal_column,
     text,
 )
 from sqlalchemy.engine import Dialect
@@ -39,10 +40,15 @@ class Instant(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else microseconds_of(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         return None if value is None else instant_of(value)
+
+
+def microseconds_of(at: datetime) -> int:
+    """As an :class:`Instant` is stored, for a statement that does not know of it."""
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def instant_of(microseconds: int) -> datetime:
@@ -236,6 +242,19 @@ Index("record_state", record.c.state, record.c.held_reason)
 # The newest records of one clinic, and of one laboratory, without those of others.
 Index("record_of_clinic", record.c.clinic_code, record.c.id)
 Index("record_of_lab", record.c.lab_code, record.c.id)
+IS_OF_OTHER_UPLOADER = (
+    (record.c.uploader_code != record.c.clinic_code)
+    & (record.c.uploader_code != record.c.lab_code)
+    & (record.c.uploader_code != literal_column("''"))
+)
+"""Hardly ever so: one who is neither the clinic nor the laboratory uploads."""
+Index(
+    "record_of_other_uploader",
+    record.c.uploader_code,
+    record.c.id,
+    sqlite_where=IS_OF_OTHER_UPLOADER,
+)
+Index("record_order", record.c.order_code, record.c.id)
 Index(
     "record_visit",
     record.c.visit_id,
@@ -352,6 +371,10 @@ Index(
     unique=True,
     sqlite_where=alarm.c.closed_at.is_(None),
 )
+_UNCONFIRMED = text(
+    "confirmed_at IS NULL AND "
+    "state IN ('held', 'ready', 'sealed', 'inflight', 'unknown', 'rejected')"
+)
 # What is not at NHI yet, in the order in which it is due.
 Index(
     "record_unconfirmed",
@@ -360,25 +383,22 @@ Index(
     record.c.clinic_code,
     record.c.state,
     record.c.held_reason,
-    sqlite_where=text(
-        "confirmed_at IS NULL AND "
-        "state IN ('held', 'ready', 'sealed', 'inflight', 'unknown', 'rejected')"
-    ),
+    sqlite_where=_UNCONFIRMED,
+    postgresql_where=_UNCONFIRMED,
 )
 
-# The same, in the order in which the plan counts it: by ten minutes.
+# The same by who uploads and how it stands, which is how it is planned. The last column is NULL
+# in all of them: with it SQLite finds everything here and opens no record.
 Index(
     "record_unconfirmed_groups",
     record.c.uploader_code,
     record.c.clinic_code,
     record.c.state,
     record.c.held_reason,
-    text("(due_at / 600000000)"),
     record.c.due_at,
-    sqlite_where=text(
-        "confirmed_at IS NULL AND "
-        "state IN ('held', 'ready', 'sealed', 'inflight', 'unknown', 'rejected')"
-    ),
+    record.c.confirmed_at,
+    sqlite_where=_UNCONFIRMED,
+    postgresql_where=_UNCONFIRMED,
 )
 
 code_decision = Table(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from bench.console_pages import fill
+from bench.full_store import fill
 from broker.store.due_work import day_flow, due_counts, first_id_since, most_urgent
 from broker.store.engine import open_reader
 from broker.store.open_orders import open_orders
