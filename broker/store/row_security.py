@@ -142,7 +142,8 @@ def policy_statements() -> Iterator[str]:
 
 
 def grant_statements() -> Iterator[str]:
-    """What ``labbroker_people`` is given."""
+    """What ``labbroker_people`` is given, in the schema that the store is in."""
+    yield _USE_SCHEMA
     for table in (*GUARDED, *OPEN):
         yield f"GRANT SELECT ON {table} TO {PEOPLE_ROLE}"
 
@@ -181,6 +182,13 @@ DO $$ BEGIN
     CREATE ROLE {PEOPLE_ROLE} NOLOGIN;
     GRANT {PEOPLE_ROLE} TO CURRENT_USER;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+_USE_SCHEMA = f"""
+DO $$ BEGIN
+    IF NOT has_schema_privilege('{PEOPLE_ROLE}', current_schema(), 'USAGE') THEN
+        EXECUTE 'GRANT USAGE ON SCHEMA ' || quote_ident(current_schema()) || ' TO {PEOPLE_ROLE}';
+    END IF;
 END $$
 """
 _LACKS_GRANTS = text(

@@ -6,13 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, Engine, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, func, inspect, select, true
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
+from adapters.ports.intake import Media
+from adapters.ports.results import ResultQuery, Viewer
+from broker.cli.store_checks import check_store
+from broker.results import ReadResults
+from broker.store import results as store_results
 from broker.store.engine import open_reader, open_writer
+from broker.store.location import StoreLocation, StoreUnreachable
 from broker.store.reading import beyond_reach, highest_id, open_reading
-from broker.store.row_security import CLOSED, GUARDED, OPEN, PEOPLE_ROLE, is_guarded
+from broker.store.row_security import CLOSED, GUARDED, OPEN, PEOPLE_ROLE
 from broker.store.schema import metadata, record
+from mapping.errors import UnreadablePayload
+from mapping.parsed import ParsedPayload
+from mapping.profile import SourceProfile
 from tests.contract.tenant_rows import add_rows
 from tests.postgresql_server import PostgresqlServer
 from tests.stores import store_at, stores_on
@@ -122,15 +132,83 @@ def test_people_write_nothing(reader: Engine) -> None:
             connection.execute(record.delete())
 
 
-def test_a_login_that_may_not_take_the_role_is_told_so(
+def test_the_fhir_door_reads_through_it(reader: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(raw: bytes, profile: SourceProfile) -> ParsedPayload:
+        raise UnreadablePayload(reason="x", place="x")
+
+    results = ReadResults(reader, {Media.HL7V2: unreadable}, {})
+    monkeypatch.setattr(store_results, "_may_see", lambda _: true())
+    for viewer, expected in (
+        (Viewer("", frozenset({ONE})), [1]),
+        (Viewer("", frozenset({""})), []),
+        (Viewer("source-two"), [2]),
+    ):
+        assert [each.cursor for each in results.search(viewer, ResultQuery())] == expected
+        assert len(results.of_receipt(viewer, 2)) == expected.count(2)
+        assert results.word_of(viewer, 1, 1) == (None, ())
+
+
+def test_a_login_of_its_own_is_told_what_it_lacks_and_then_guarded(
     postgresql: PostgresqlServer, tmp_path: Path
 ) -> None:
-    with stores_on(postgresql):
-        store = store_at(tmp_path)
+    name = postgresql.new_database().partition("@/")[2].partition("?")[0]
+    login = f"broker_of_{name}"
+    postgresql.execute(f"CREATE ROLE {login} LOGIN")
+    postgresql.execute(f"ALTER DATABASE {name} OWNER TO {login}")
+    store = StoreLocation(tmp_path, postgresql.url(name).replace("postgres@", f"{login}@"))
+
+    def rows_for(*institutions: str) -> int:
+        reader = open_reader(store)
+        with open_reading(reader, frozenset(institutions)) as connection:
+            count = seen(connection)["record"]
+        reader.dispose()
+        return count
+
+    writer = open_writer(store)
+    with writer.begin() as connection:
+        add_rows(connection, 1, ONE, ONE, LAB, "source-one")
+    writer.dispose()
+    assert [each.check for each in check_store(store)] == ["store", "row security"]
+    # The application's own filter is not asked here.
+    assert rows_for(OTHER) == 1
+    postgresql.execute(f"GRANT {PEOPLE_ROLE} TO {login}")
     open_writer(store).dispose()
+    assert [each.check for each in check_store(store)] == ["store"]
+    assert (rows_for(OTHER), rows_for(ONE)) == (0, 1)
+
+
+def test_a_login_from_which_the_rows_are_hidden_does_not_begin_to_work(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
+    url = postgresql.new_database()
+    store = StoreLocation(tmp_path, url)
+    open_writer(store).dispose()
+    name = url.partition("@/")[2].partition("?")[0]
+    login = f"stranger_in_{name}"
+    postgresql.execute(f"CREATE ROLE {login} LOGIN")
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {login}")
+    strange = StoreLocation(tmp_path, url.replace("postgres@", f"{login}@"))
+    with pytest.raises(StoreUnreachable, match="another role"):
+        open_writer(strange)
+
+
+def test_a_schema_that_the_url_names_is_used(postgresql: PostgresqlServer, tmp_path: Path) -> None:
+    url = postgresql.new_database()
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE SCHEMA north")
+    store = StoreLocation(tmp_path, f"{url}&options=-csearch_path%3Dnorth")
+    writer = open_writer(store)
+    with writer.begin() as connection:
+        add_rows(connection, 1, ONE, ONE, LAB, "source-one")
+    writer.dispose()
     reader = open_reader(store)
-    with reader.connect() as connection:
-        assert is_guarded(connection)
-        connection.execute(text("SET LOCAL ROLE pg_monitor"))
-        assert not is_guarded(connection)
+    for institutions, count in ((ONE, 1), (OTHER, 0)):
+        with open_reading(reader, frozenset({institutions})) as connection:
+            assert seen(connection)["record"] == count
     reader.dispose()
+    with engine.connect() as connection:
+        assert not inspect(connection).get_table_names()
+        assert "record" in inspect(connection).get_table_names("north")
