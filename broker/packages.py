@@ -25,10 +25,10 @@ from broker.store.package_files import store_package_file
 from broker.store.packages import (
     NewPackage,
     insert_package,
-    load_records,
     next_serial,
     ready_record_ids,
 )
+from broker.store.record_bodies import load_records, stored_characters
 from broker.store.record_moves import Refused, hold_invalid
 from broker.store.writer import Writer
 from mapping.convert import stamp_upload_time
@@ -48,6 +48,9 @@ from mapping.upload_errors import PackageDiffers, UnwritableRecord
 from mapping.upload_xml import ENVELOPE_BYTES, LARGEST_FILE, record_bytes
 
 T = TypeVar("T")
+
+# A few thousand records of one row: some twenty megabytes when they are read.
+_KEPT_CHARACTERS = 4_000_000
 
 
 class Sealer:
@@ -120,7 +123,8 @@ class Sealer:
         now: datetime,
         parts_before: datetime | None,
     ) -> tuple[NewPackage | None, Refused]:
-        """Three passes over one snapshot of the store, so that memory does not grow with it."""
+        """Three passes over one snapshot of the store. What is little is kept in memory meanwhile;
+        what is much is read again each time, so that memory does not grow with it."""
         with open_snapshot(self._reader) as connection:
             serial = next_serial(connection, institution_code, upload_on)
             stem = package_stem(institution_code, upload_on, serial)
@@ -128,12 +132,21 @@ class Sealer:
                 connection, institution_code, self._max_records, now, parts_before
             )
 
+            characters = stored_characters(connection, ids)
+            few: dict[int, UploadRecord] = {}
+
             def stamped(wanted: Sequence[int]) -> Iterator[UploadRecord]:
+                if few:
+                    yield from (few[record_id] for record_id in wanted)
+                    return
                 for record in load_records(connection, wanted):
                     yield stamp_upload_time(record, now)
 
+            if characters <= _KEPT_CHARACTERS:
+                few = dict(zip(ids, stamped(ids), strict=True))
+            fits = ENVELOPE_BYTES + most_bytes(characters, len(ids)) <= self._max_bytes
             refused, fitting = last_gate(
-                stamped(ids), stem, upload_on, self._max_bytes, self._lists
+                stamped(ids), stem, upload_on, self._max_bytes, self._lists, fits=fits
             )
             ids = ids[:fitting]
             held = [(ids[index - 1], tuple(found)) for index, found in refused.items()]
@@ -160,10 +173,13 @@ def last_gate(
     upload_on: date,
     max_bytes: int,
     lists: ImportedLists = NO_LISTS,
+    *,
+    fits: bool = False,
 ) -> tuple[dict[int, list[Finding]], int]:
     """What must not leave after all, by its number in the package: the rules as of the upload
     date, and what only shows when the records lie side by side (codes 22 and 25). And how many
-    of the records, from the first, fit into ``max_bytes``."""
+    of the records, from the first, fit into ``max_bytes``; where all are known to (``fits``) none
+    is measured."""
     context = lists.context(upload_on, upload_on, sealed=True)
     refused: dict[int, list[Finding]] = {}
     fitting = 0
@@ -175,7 +191,7 @@ def last_gate(
             for finding in check_record(record, context):
                 if finding.severity is Severity.ERROR:
                     refused.setdefault(index, []).append(finding)
-            if index not in refused:
+            if index not in refused and not fits:
                 own_size = _written_size(record, context)
                 if ENVELOPE_BYTES + own_size > max_bytes:
                     limit = (("limit", str(max_bytes)),)
@@ -192,6 +208,16 @@ def last_gate(
         if finding.severity is Severity.ERROR and number:
             refused.setdefault(number, []).append(finding)
     return refused, fitting
+
+
+def most_bytes(characters: int, records: int) -> int:
+    """More than what ``records`` can take in a file that are stored in so many ``characters``.
+
+    A character becomes five bytes at the most (``&amp;``). What stands around a value in the file
+    (its tag twice and seven more) is no more than five times what stands around it in the store
+    (its tag once, its quotation marks, its origin); h16 and a record's own tags come on top.
+    """
+    return 5 * characters + 128 * records
 
 
 def _written_size(record: UploadRecord, context: RuleContext) -> int:

@@ -19,7 +19,7 @@ from typing import BinaryIO, cast
 from mapping.editions.edition import Edition, edition_on
 from mapping.finding import Finding
 from mapping.package_name import PackageName, package_stem, parse_stem
-from mapping.record import Field, Fields, UploadRecord
+from mapping.record import Field, Fields, PlacedFields, UploadRecord
 from mapping.upload_errors import (
     DamagedPackage,
     EmptyPackage,
@@ -163,11 +163,17 @@ def _damage_named() -> Iterator[None]:
 
 def _compare(meant: Fields, read: Mapping[str, Field], place: str) -> None:
     left = len(read)
+    # Of what was read plainly no value is empty, and none is made a field for this.
+    values = read.plain if type(read) is PlacedFields else None
     for tag, field in meant.items():
         if not field.value:
             continue
-        other = read.get(tag)
-        if other is None or other.value != field.value:
+        if values is not None:
+            found = values.get(tag)
+        else:
+            other = read.get(tag)
+            found = None if other is None else other.value
+        if found != field.value:
             raise PackageDiffers(what=tag, place=place)
         left -= 1
     if left:

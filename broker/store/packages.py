@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -45,7 +44,6 @@ from broker.store.schema import (
 )
 from mapping.errors import LabbrokerError
 from mapping.finding import Finding
-from mapping.record import UploadRecord, record_from_json
 
 LAST_SERIAL = 999
 TASKS: Mapping[str, tuple[HeldReason, str]] = {
@@ -124,16 +122,6 @@ def ready_record_ids(
         if len(ids) >= limit:
             break
     return ids
-
-
-def load_records(connection: Connection, ids: Sequence[int]) -> Iterator[UploadRecord]:
-    """The records of ``ids`` in that order, a few hundred in memory at a time."""
-    for start in range(0, len(ids), 200):
-        part = ids[start : start + 200]
-        rows = connection.execute(select(record.c.id, record.c.body).where(record.c.id.in_(part)))
-        bodies = {row.id: row.body for row in rows}
-        for record_id in part:
-            yield record_from_json(json.loads(bodies[record_id]))
 
 
 @dataclass(frozen=True, slots=True)

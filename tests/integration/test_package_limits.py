@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from broker import packages
 from broker.packages import Sealer
 from mapping.package_file import read_package
 from mapping.rules import ImportedLists
@@ -97,3 +98,20 @@ async def test_what_the_lists_of_today_refuse_is_held_at_the_last_gate(
     gate = Sealer(stage.writer, stage.reader, folder, stage.clock, 10, 1 << 20, lists)
     assert await gate.seal(CLINIC) is None
     assert stage.states() == ["held:invalid"] * 2
+
+
+async def test_little_that_is_kept_and_much_that_is_read_again_give_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = []
+    for kept in (0, 1 << 20):
+        monkeypatch.setattr(packages, "_KEPT_CHARACTERS", kept)
+        stage = SubmissionStage(tmp_path / str(kept), {})
+        await stage.start()
+        await stage.tell(7, change=lambda n, row: {**row, "r1": "x"} if n == 1 else row)
+        sealing = sealer(stage, 1000, 1 << 20)
+        assert await sealing.seal(CLINIC) is not None
+        files.append(sealing.path(f"{CLINIC}1140204001").read_bytes())
+        assert sorted(stage.states()) == ["held:invalid", *["sealed"] * 6]
+        stage.end()
+    assert files[0] == files[1]
