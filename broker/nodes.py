@@ -60,6 +60,10 @@ class Node:
     """The only broker on its store: whatever it asks for is its own."""
 
     is_shared = False
+    holder = ""
+    """Its name among the nodes."""
+    silent_after = timedelta(seconds=15)
+    """A node that has not told of itself for so long is taken for dead."""
 
     async def take(self, *names: str) -> Hold | None:
         """The first of these pieces of work that is free; None where others do them all.
@@ -68,6 +72,9 @@ class Node:
 
     async def give_back(self, hold: Hold) -> None:
         """The work is done for now."""
+
+    async def tell(self, work: Callable[[Connection], None]) -> None:
+        """Let the other nodes know something, beside the work. Raises ``StorageUnavailable``."""
 
     async def run(self) -> None:
         """Keep what is held, until cancelled."""
@@ -86,6 +93,8 @@ class SharedNode(Node):
         self.holder = holder or new_holder()
         self._writer = writer
         self._span = span
+        # Three of its signs were missed.
+        self.silent_after = max(Node.silent_after, span * 3 / 4)
         self._held: dict[str, Hold] = {}
 
     async def take(self, *names: str) -> Hold | None:
@@ -104,6 +113,9 @@ class SharedNode(Node):
             return
         del self._held[lease.name]
         await self._writer.beside(lambda c: give_back_lease(c, lease))
+
+    async def tell(self, work: Callable[[Connection], None]) -> None:
+        await self._writer.beside(work)
 
     async def run(self) -> None:
         while True:

@@ -54,7 +54,8 @@ class Scheduler:
     its packages can be sent, always where it is not named. Of an order some lines of which are
     still to come, what there is leaves ``parts_ahead`` of its last chance (``press`` where None).
     ``node`` keeps two brokers on one store from working for the same institution, and of those
-    only what it ``serves`` is its concern."""
+    only what it ``serves`` is its concern. ``can_send`` says whether the institution's card is at
+    this node: else whichever node has it sends, and until then nobody claims anything."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Scheduler:
         hours: Mapping[str, OpeningHours] | None = None,
         node: Node | None = None,
         serves: Collection[str] | None = None,
+        can_send: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._writer = writer
         self._reader = reader
@@ -82,6 +84,7 @@ class Scheduler:
         self._hours = hours or {}
         self._node = node or Node()
         self._serves = None if serves is None else frozenset(serves)
+        self._can_send = can_send
         self._elsewhere: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -125,7 +128,7 @@ class Scheduler:
         """Packages that want something done, by institution, the earliest due records first."""
         with self._reader.connect() as connection:
             rows = due_packages(connection, self._clock())
-        away = {*self._closed(), *self._held_elsewhere()}
+        away = {*self._closed(), *self._held_elsewhere(), *self._cards_elsewhere()}
         by_institution: dict[str, list[AnyRow]] = {}
         for row in rows:
             if row.institution_code not in away and self._is_served(row.institution_code):
@@ -134,6 +137,11 @@ class Scheduler:
 
     def _is_served(self, institution: str) -> bool:
         return self._serves is None or institution in self._serves
+
+    def _cards_elsewhere(self) -> set[str]:
+        """Institutions whose card is at another node, or at none: this one is woken when it
+        comes here."""
+        return {code for code in self._serves or () if not self._can_send(code)}
 
     def _held_elsewhere(self) -> dict[str, datetime]:
         """Institutions for which another node works, and when to ask again."""
@@ -288,7 +296,8 @@ class Scheduler:
         closed = {**self._closed(), **self._held_elsewhere()}
         with self._reader.connect() as connection:
             times = [self._seal_time(row, now) for row in ready_overview(connection)]
-            package_at = next_package_at(connection, {*self._senders, *closed}, self._serves)
+            busy = {*self._senders, *closed, *self._cards_elsewhere()}
+            package_at = next_package_at(connection, busy, self._serves)
         if package_at is not None:
             times.append(package_at)
         times += closed.values()

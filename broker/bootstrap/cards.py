@@ -36,6 +36,7 @@ class Cards:
             settings.pairings, clock, test_issuers=settings.sandbox_channel.test_issuers
         )
         self._door = CardDoor(self.desk)
+        self._signing = frozenset(self.institutions)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -46,6 +47,10 @@ class Cards:
             for each in self._settings.institutions
             if each.credential_kind is CredentialKind.PKCS11
         )
+
+    def is_here(self, institution: str) -> bool:
+        """Whether this node can use the institution's card now, or needs none."""
+        return institution not in self._signing or self.desk.card_of(institution).is_ready
 
     def credential(self, institution: str) -> RemoteCard:
         """The institution's card, wherever its agent is. Call it on the event loop."""

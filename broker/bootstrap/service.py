@@ -228,13 +228,11 @@ class Broker:
             self.clock,
             wait=timedelta(seconds=schedule.seal_after_seconds),
             press=timedelta(minutes=schedule.press_before_minutes),
-            # Before anybody is warned of what only waits for its rest.
-            parts_ahead=timedelta(
-                hours=schedule.warn_before_hours, minutes=schedule.press_before_minutes
-            ),
+            parts_ahead=schedule.parts_ahead,
             hours=settings.hours,
             node=self._store.node,
             serves=frozenset(uploaders) if self._store.node.is_shared else None,
+            can_send=self._cards.is_here,
         )
         watch = DeadlineWatch(
             self._writer,

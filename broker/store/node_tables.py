@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table
 
 from broker.store.schema import Instant, metadata
 
@@ -39,6 +39,18 @@ generation = Table(
     metadata,
     Column("name", String, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+# What a node sees of an institution's card, as long as the node is alive.
+card_view = Table(
+    "card_view",
+    metadata,
+    Column("institution_code", String, primary_key=True),
+    Column("holder", String, primary_key=True),
+    Column("is_ready", Boolean, nullable=False),
+    Column("has_agent", Boolean, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("valid_until", Instant),
 )
 
 # The frozen bytes, where another node than the one that sealed them may have to send them.

@@ -105,6 +105,7 @@ CLOSED: Mapping[str, str] = {
     "node": "of the store itself",
     "lease": "of the store itself",
     "generation": "of the store itself",
+    "card_view": "of the nodes' own work: which of them sees which card",
     "person": "accounts: the sign-in reads them before anybody is known",
     "recovery_code": "accounts",
     "web_session": "accounts",
