@@ -25,7 +25,7 @@ from broker.store.alarms import (
     pace_of,
     unconfirmed,
 )
-from broker.store.critical import unconfirmed_by_clinic
+from broker.store.critical import corrections_by_clinic, unconfirmed_by_clinic
 from broker.store.engine import open_snapshot
 from broker.store.verdict_waits import overdue_verdicts
 from broker.store.writer import Writer
@@ -102,11 +102,15 @@ class DeadlineWatch:
                 key = AlarmKey(kind, group.uploader_code or group.clinic_code, reason)
                 known = found.get(key, Threat(0, group.due_at))
                 found[key] = Threat(known.records + group.records, min(known.due_at, group.due_at))
-            for row in unconfirmed_by_clinic(connection):
-                key = AlarmKey(AlarmKind.CRITICAL, row.clinic_code or row.lab_code, "unconfirmed")
-                due_at = row.found_at + CRITICAL_WITHIN
-                known = found.get(key, Threat(0, due_at))
-                found[key] = Threat(known.records + row.records, min(known.due_at, due_at))
+            for critical, rows in (
+                (AlarmKind.CRITICAL, unconfirmed_by_clinic(connection)),
+                (AlarmKind.CRITICAL_CORRECTED, corrections_by_clinic(connection)),
+            ):
+                for row in rows:
+                    key = AlarmKey(critical, row.clinic_code or row.lab_code, "unconfirmed")
+                    due_at = row.found_at + CRITICAL_WITHIN
+                    known = found.get(key, Threat(0, due_at))
+                    found[key] = Threat(known.records + row.records, min(known.due_at, due_at))
             for wait in overdue_verdicts(connection, now):
                 reason = f"{wait.days}-days"
                 key = AlarmKey(AlarmKind.VERDICT_OVERDUE, wait.institution_code, reason)

@@ -26,7 +26,7 @@ from broker.reading_room import ReadingRoom, Refusal, TooComplex
 from broker.report_index import IndexedReport, index_reports
 from broker.states import ReceiptState
 from broker.store.code_maps import UNKNOWN_ORDER, store_waiting_codes
-from broker.store.critical import open_critical
+from broker.store.critical import settle_critical
 from broker.store.leases import LeaseLost
 from broker.store.line_habits import store_habits
 from broker.store.outbox import enqueue
@@ -387,7 +387,7 @@ class Pipeline:
                 if stored.ready and _requeue_rivals(connection, work):
                     self._writer.call_on_loop(self.wake)
                 store_report_index(connection, work.receipt_id, work.indexed, now)
-                open_critical(connection, work.receipt_id, work.indexed, now)
+                settle_critical(connection, work.receipt_id, work.indexed, now)
                 enqueue(connection, work.receipt_id, work.indexed, self._deliveries, now)
             finish_receipt(
                 connection,

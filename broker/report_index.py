@@ -6,8 +6,9 @@ The report itself is not kept twice: it is read again from the bytes of its rece
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mapping.agreements import parties_of
@@ -15,7 +16,7 @@ from mapping.collection_time import collected_at, usable
 from mapping.critical import CriticalLimit, critical_lines
 from mapping.order_identity import order_identity
 from mapping.profile import SourceProfile
-from mapping.report import LabReport, ReportStatus
+from mapping.report import LabReport, Observation, ReportStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +35,18 @@ class IndexedReport:
     taken_until: datetime | None
     is_preliminary: bool = False
     critical: tuple[IndexedCritical, ...] = ()
+    report: LabReport | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedCritical:
-    """A critical line (from 1). ``said`` is what tells it from another value of the same item."""
+    """A critical line (from 1). ``item`` is alike for all words on one line of a result, ``""``
+    where nothing tells; ``said`` is what tells it from another value of the same item."""
 
     line: int
     reason: str
     said: str
+    item: str = ""
 
 
 def index_reports(
@@ -77,19 +81,45 @@ def _index(
         taken_until=max(times, default=None),
         is_preliminary=report.status is ReportStatus.PRELIMINARY,
         critical=_critical(report, profile, limits),
+        report=report,
     )
+
+
+def line_items(report: LabReport) -> tuple[str, ...]:
+    """What joins the words on each line: its code and sub-id (OBX-4); where a report has several of
+    them also the time of observation. ``""`` where even that does not tell them apart."""
+    names = [_name(line) for line in report.observations]
+    if len(set(names)) == len(names):
+        return tuple(names)
+    several = {name for name, count in Counter(names).items() if count > 1}
+    timed = [
+        f"{name}\0{line.observed_at.at.isoformat() if line.observed_at else ''}"
+        if name in several
+        else name
+        for name, line in zip(names, report.observations, strict=True)
+    ]
+    again = {name for name, count in Counter(timed).items() if count > 1}
+    return tuple("" if name in again else name for name in timed)
+
+
+def _name(line: Observation) -> str:
+    code = line.codings[0] if line.codings else None
+    return f"{(code.code or code.display) if code else ''}\0{line.sub_id}"
 
 
 def _critical(
     report: LabReport, profile: SourceProfile, limits: Sequence[CriticalLimit]
 ) -> tuple[IndexedCritical, ...]:
-    found = []
-    for each in critical_lines(report, limits, profile.source_id):
-        line = report.observations[each.line - 1]
-        code = line.codings[0] if line.codings else None
-        said = (code.code or code.display if code else "", line.sub_id, line.value, line.unit)
-        found.append(IndexedCritical(each.line, each.reason.value, "\0".join(said)))
-    return tuple(found)
+    found = critical_lines(report, limits, profile.source_id)
+    if not found:
+        return ()
+    items = line_items(report)
+    indexed = []
+    for each in found:
+        line, item = report.observations[each.line - 1], items[each.line - 1]
+        said = "\0".join((item or _name(line), line.value, line.unit))
+        indexed.append(IndexedCritical(each.line, each.reason.value, said, item))
+    return tuple(indexed)
 
 
 def _identity(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from broker.access.person import Person
 from broker.store.audit import note
-from broker.store.critical import confirm_critical
+from broker.store.critical import confirm_critical, is_corrected
 from broker.store.outbox import mark_read
 from broker.store.rows import AnyRow
 
@@ -27,11 +27,12 @@ def read_by(
 def confirmed_by(
     connection: Connection, critical_id: int, person: Person, now: datetime
 ) -> AnyRow | None:
-    """The critical result as it was; None where there is none for this person. Who was first
-    stays, and is noted once."""
+    """The critical result as it was; None where there is none for this person. Of one that was
+    corrected the correction is taken note of. Who was first stays, and is noted once."""
     row = confirm_critical(connection, critical_id, person.reach, person.login, now)
-    if row is not None and row.confirmed_at is None:
-        _note(connection, row, person, "confirm-critical", "critical", now)
+    if row is not None and row.waits:
+        action = "note-correction" if is_corrected(row) else "confirm-critical"
+        _note(connection, row, person, action, "critical", now)
     return row
 
 

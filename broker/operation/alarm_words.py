@@ -11,6 +11,7 @@ ALARM_WORDS: Mapping[AlarmKind, tuple[str, str]] = {
     AlarmKind.MISSED: ("Late", "已逾期"),
     AlarmKind.CARD_AWAY: ("Card away", "卡片不在"),
     AlarmKind.CRITICAL: ("Critical results not confirmed", "危急值未確認"),
+    AlarmKind.CRITICAL_CORRECTED: ("Critical results corrected", "危急值已更正"),
     AlarmKind.CERTIFICATE_ENDS: ("Certificate ends", "憑證將到期"),
     AlarmKind.VERDICT_OVERDUE: ("No check report", "檢核結果未取得"),
     AlarmKind.SOURCE_SILENT: ("A source is silent", "來源無訊息"),

@@ -50,6 +50,9 @@ class AlarmKind(StrEnum):
     """A card that should be there cannot sign; ``records`` wait for it."""
     CRITICAL = "critical"
     """Critical results that nobody has confirmed; ``due_at`` is when the oldest should be."""
+    CRITICAL_CORRECTED = "critical-corrected"
+    """Critical results that are none any more, by a later word of the laboratory, of which nobody
+    has taken note."""
     CERTIFICATE_ENDS = "certificate-ends"
     """``due_at`` is the end of the card's certificate."""
     VERDICT_OVERDUE = "verdict-overdue"
@@ -71,6 +74,7 @@ DEADLINE_ALARMS = (
     AlarmKind.AT_RISK,
     AlarmKind.MISSED,
     AlarmKind.CRITICAL,
+    AlarmKind.CRITICAL_CORRECTED,
     AlarmKind.VERDICT_OVERDUE,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    true,
 )
 
 from broker.store.schema import Instant, metadata
@@ -94,16 +96,33 @@ critical_result = Table(
     Column("found_at", Instant, nullable=False),
     Column("confirmed_at", Instant),
     Column("confirmed_by", String, nullable=False, server_default=""),
+    # The result that it is of, and the line of it: alike for all words on them.
+    Column("result", LargeBinary(16)),
+    Column("item", LargeBinary(16)),
+    # When the laboratory said it, by its own clock.
+    Column("said_at", Instant),
+    # The critical value of the same line before this one.
+    Column("earlier_id", Integer),
+    # What a later word made of it: "", "critical" (another row), "normal" or "withdrawn".
+    Column("ending", String, nullable=False, server_default=""),
+    Column("ended_at", Instant),
+    Column("ended_receipt_id", Integer),
+    Column("ended_said_at", Instant),
+    # Who took note of the correction.
+    Column("noted_at", Instant),
+    Column("noted_by", String, nullable=False, server_default=""),
+    # Whether a person is waited for: to confirm the value, or to take note of its correction.
+    Column("waits", Boolean, nullable=False, server_default=true()),
+    Index("critical_result_of", "result"),
     Index("critical_result_line", "receipt_id", "number", "line", unique=True),
     Index("critical_result_clinic", "clinic_code", "id"),
-    Index("critical_result_said", "said"),
 )
 Index(
     "critical_result_open",
     critical_result.c.clinic_code,
     critical_result.c.found_at,
-    sqlite_where=critical_result.c.confirmed_at.is_(None),
-    postgresql_where=critical_result.c.confirmed_at.is_(None),
+    sqlite_where=critical_result.c.waits,
+    postgresql_where=critical_result.c.waits,
 )
 
 api_call = Table(

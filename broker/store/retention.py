@@ -158,7 +158,7 @@ def _hindrances(before: datetime) -> tuple[ColumnElement[bool], ...]:
         exists(
             select(critical_result.c.id).where(
                 critical_result.c.receipt_id == receipt.c.id,
-                critical_result.c.confirmed_at.is_(None),
+                critical_result.c.waits,
             )
         ),
         exists(select(waiting_code.c.receipt_id).where(waiting_code.c.receipt_id == receipt.c.id)),

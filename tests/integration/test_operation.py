@@ -119,12 +119,12 @@ async def test_a_critical_result_is_alarmed_until_it_is_confirmed(tmp_path: Path
         await stage.receive(oru("F4", "31", flag="LL", status="C", reported="202611191400"))
         await watch.look()
         (alarm,) = critical_alarms()
-        assert (alarm.institution_code, alarm.records) == (CLINIC, 3)
+        assert (alarm.institution_code, alarm.records) == (CLINIC, 2)
         assert alarm.due_at == NOW + timedelta(minutes=30)
         with stage.reader.connect() as connection:
             rows = critical_of(connection, frozenset({CLINIC}))
             assert critical_of(connection, frozenset({"3599999999"})) == []
-        assert [row.reason for row in rows] == ["flag", "flag", "limit"]
+        assert [row.reason for row in rows] == ["flag", "limit"]
         asked = (("stranger", frozenset({"x"})), ("chen", None), ("lin", None))
         for row in rows:
             for who, institutions in asked:
@@ -140,7 +140,8 @@ async def test_a_critical_result_is_alarmed_until_it_is_confirmed(tmp_path: Path
         assert critical_alarms() == []
         with stage.reader.connect() as connection:
             done = critical_of(connection, None, unconfirmed=False)
-        assert {row.confirmed_by for row in done} == {"chen"}
+        assert [row.confirmed_by for row in done] == ["chen", "", "chen"]
+        assert [row.ending for row in done] == ["", "critical", ""]
 
 
 async def stored(stage: Stage, name: str, folder: Path) -> None:

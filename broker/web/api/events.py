@@ -65,7 +65,7 @@ def look(connection: Connection, reach: frozenset[str] | None) -> dict[str, Any]
         outgoing.c.kind == DeliveryKind.INBOX.value,
         outgoing.c.state.in_([state.value for state in OPEN_STATES]),
     )
-    urgent = select(func.count()).where(critical_result.c.confirmed_at.is_(None))
+    urgent = select(func.count()).where(critical_result.c.waits)
     if reach is not None:
         mine = sorted(reach - {""})
         unread = unread.where(outgoing.c.clinic_code.in_(mine))

@@ -16,7 +16,7 @@ from broker.delivery.reading import ReportReading
 from broker.delivery.refused import sent_again_by, settled_by
 from broker.delivery.taken_note import confirmed_by, read_by
 from broker.store.alarms import open_alarms
-from broker.store.critical import critical_of
+from broker.store.critical import critical_of, is_corrected
 from broker.store.outbox import (
     attempts_of,
     deliveries_of,
@@ -189,13 +189,14 @@ async def critical(call: Call) -> Answer:
 
 
 async def confirm(call: Call) -> Answer:
-    """A person has taken note of a critical result and acts on it; audited."""
+    """A person has taken note of a critical result, or of its correction; audited."""
     desk, person = call.request.app[DESK], person_of(call.request)
 
     row = await desk.write(lambda c: confirmed_by(c, call.path["critical"], person, desk.clock()))
     if row is None:
         raise not_found()
-    return {"confirmed_by": row.confirmed_by or person.login}
+    first = row.noted_by if is_corrected(row) else row.confirmed_by
+    return {"confirmed_by": person.login if row.waits else first}
 
 
 async def alarms(call: Call) -> Answer:
@@ -253,6 +254,11 @@ def critical_json(row: AnyRow) -> dict[str, Any]:
         "found_at": instant(row.found_at),
         "confirmed_at": instant(row.confirmed_at),
         "confirmed_by": row.confirmed_by,
+        "earlier": row.earlier_id,
+        "ending": row.ending,
+        "ended_at": instant(row.ended_at),
+        "noted_at": instant(row.noted_at),
+        "noted_by": row.noted_by,
     }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from broker.access.roles import Permission
 from broker.delivery.taken_note import confirmed_by
-from broker.store.critical import critical_count, critical_of
+from broker.store.critical import critical_count, critical_of, earlier_of
 from broker.store.result_glance import glances_of
 from broker.web.console.actions import done, notice_of
 from broker.web.console.desk import DESK
@@ -33,6 +33,7 @@ async def show_critical(request: web.Request) -> web.Response:
             "more": rows[PAGE - 1].id if len(rows) > PAGE else 0,
             "glances": glances_of(connection, reach, places),
             "waiting": critical_count(connection, reach),
+            "earlier": earlier_of(connection, rows[:PAGE]),
         }
 
     values = await desk.read(look)
@@ -51,7 +52,7 @@ async def show_critical(request: web.Request) -> web.Response:
 
 @requires(Permission.CONFIRM_CRITICAL)
 async def confirm_result(request: web.Request) -> web.Response:
-    """A person has taken note of a critical result and acts on it."""
+    """A person has taken note of a critical result, or of its correction, and acts on it."""
     desk, person = request.app[DESK], person_of(request)
     number = int(request.match_info["critical"])
     if await desk.write(lambda c: confirmed_by(c, number, person, desk.clock())) is None:
