@@ -57,3 +57,15 @@ class ScopeUnknown(LabbrokerError):
         "Take of: {choices}.",
     )
     zh = ("{scope} 不是 {login} 的權限。", "可用權限：{choices}。")
+
+
+class CertificateTaken(LabbrokerError):
+    code = "certificate-taken"
+    en = (
+        "This certificate is known already, by token {number}.",
+        "Take another certificate; one whose token was revoked opens nothing again.",
+    )
+    zh = (
+        "此憑證已登錄於編號 {number} 的權杖。",
+        "請改用其他憑證；已撤銷者不得再次啟用。",
+    )

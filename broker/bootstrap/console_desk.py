@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Engine
 
-from adapters.ports.intake import Intake
+from adapters.ports.intake import Door, Intake
+from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.lists import load_groups
 from broker.bootstrap.readers import READERS
 from broker.config.settings import Settings
@@ -33,6 +35,7 @@ def console_desk(
     """``orders`` are those of the control door: what a page changes is changed by the same code."""
     # What a trial reads must teach nothing.
     trial = replace(drafting, habits=None)
+    reports = check_report_desk(settings, os.environ)
     return Desk(
         settings,
         reader,
@@ -45,4 +48,5 @@ def console_desk(
         trial,
         intake.receive,
         lambda: load_groups(settings.lists),
+        lambda raw, name: reports.read("", Door.COMMAND.value, raw, name),
     )

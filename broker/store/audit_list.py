@@ -31,3 +31,13 @@ def list_events(
     if before:
         wanted = wanted.where(audit_event.c.number < before)
     return connection.execute(wanted.order_by(audit_event.c.number.desc()).limit(limit + 1)).all()
+
+
+def events_after(
+    connection: Connection, institutions: frozenset[str] | None, after: int, limit: int
+) -> Sequence[AnyRow]:
+    """The first ``limit`` whose number comes after ``after``, the oldest first."""
+    wanted = select(audit_event).where(audit_event.c.number > after)
+    if institutions is not None:
+        wanted = wanted.where(audit_event.c.institution.in_(sorted(institutions)))
+    return connection.execute(wanted.order_by(audit_event.c.number).limit(limit)).all()

@@ -86,6 +86,15 @@ def apply_check_report(
     return outcome
 
 
+def institutions_of(connection: Connection, reports: Sequence[CheckReport]) -> frozenset[str]:
+    """Whose packages the reports speak of: the institutions that they print, and those of packages
+    that are known by their receipt numbers."""
+    codes = {report.institution_code for report in reports}
+    codes |= {each.values.get("h2", "") for report in reports for each in report.records}
+    codes |= {row.institution_code for report in reports for row in _packages(connection, report)}
+    return frozenset(codes - {""})
+
+
 @dataclass(slots=True)
 class _Told:
     """What the file says of one package, report by report."""

@@ -42,6 +42,7 @@ def open_orders(
     """Wanted orders without a result, of the newest visits first: ``visit_id order_code
     institution_code national_id birth_on visit_on``. ``after`` is the last that is known already:
     its ``visit_on``, ``visit_id`` and ``order_code``."""
+    same = visit_order.alias()
     wanted = (
         select(
             visit_order.c.visit_id,
@@ -58,6 +59,13 @@ def open_orders(
             ~exists().where(
                 record.c.visit_id == visit_order.c.visit_id,
                 record.c.order_code == visit_order.c.order_code,
+            ),
+            # An order that was sent twice, under two numbers, is one that waits.
+            ~exists().where(
+                same.c.visit_id == visit_order.c.visit_id,
+                same.c.order_code == visit_order.c.order_code,
+                same.c.wanted,
+                same.c.placer_order_number < visit_order.c.placer_order_number,
             ),
         )
     )

@@ -75,17 +75,15 @@ def add_person(connection: Connection, new: NewPerson, now: datetime, by: str) -
     return code
 
 
-def accounts(connection: Connection) -> list[Account]:
-    """Everyone, by login."""
-    return [
-        Account(
-            person_of_row(row, row.id),
-            _state(row),
-            row.totp_since is not None,
-            row.created_at,
-        )
-        for row in connection.execute(select(person).order_by(person.c.login))
-    ]
+def accounts(connection: Connection, *, after: str = "", count: int | None = None) -> list[Account]:
+    """Everyone, by login; the first ``count`` whose login comes after ``after``."""
+    wanted = select(person).where(person.c.login > after).order_by(person.c.login).limit(count)
+    return [_account(row) for row in connection.execute(wanted)]
+
+
+def account_of(connection: Connection, login: str) -> Account:
+    """One of :func:`accounts`. Raises :class:`PersonUnknown`."""
+    return _account(row_of(connection, login))
 
 
 def person_by_login(connection: Connection, login: str) -> Person:
@@ -205,6 +203,12 @@ def _keep_an_operator(connection: Connection, row: Row[tuple[object, ...]]) -> N
     ).scalar()
     if row.role == Role.OPERATOR.value and not others:
         raise LastOperator(login=row.login)
+
+
+def _account(row: Row[tuple[object, ...]]) -> Account:
+    return Account(
+        person_of_row(row, row.id), _state(row), row.totp_since is not None, row.created_at
+    )
 
 
 def _state(row: Row[tuple[object, ...]]) -> str:

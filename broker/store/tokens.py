@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, insert, select, update
 
-from broker.access.errors import ScopeUnknown, TokenUnknown
+from broker.access.errors import CertificateTaken, ScopeUnknown, TokenUnknown
 from broker.access.person import Person
 from broker.access.roles import Permission, permissions_of
 from broker.store.access_tables import api_token, person
@@ -65,8 +65,8 @@ def add_token(
 ) -> str:
     """The new token, which is kept nowhere; "" for a certificate (DER), which is known by itself.
 
-    ``scopes`` are permissions that the account has. Raises :class:`ScopeUnknown` and what
-    :func:`broker.store.people.row_of` raises.
+    ``scopes`` are permissions that the account has. Raises :class:`ScopeUnknown`,
+    :class:`CertificateTaken` and what :func:`broker.store.people.row_of` raises.
     """
     row = row_of(connection, login)
     owner = person_of_row(row, row.id)
@@ -76,6 +76,9 @@ def add_token(
             raise ScopeUnknown(scope=scope, login=owner.login, choices=", ".join(sorted(allowed)))
     token = "" if certificate is not None else PREFIX + secrets.token_urlsafe(32)
     digest = digest_of_token(token) if certificate is None else digest_of_certificate(certificate)
+    taken = connection.execute(select(api_token.c.id).where(api_token.c.digest == digest)).scalar()
+    if taken is not None:
+        raise CertificateTaken(number=taken)
     connection.execute(
         insert(api_token).values(
             digest=digest,
@@ -112,13 +115,19 @@ def touch_token(connection: Connection, token_id: int, now: datetime) -> None:
     connection.execute(update(api_token).where(api_token.c.id == token_id).values(seen_at=now))
 
 
-def tokens(connection: Connection) -> list[Token]:
-    """All, the newest first; revoked ones too, as history."""
-    rows = connection.execute(
+def tokens(
+    connection: Connection, *, before: int | None = None, count: int | None = None
+) -> list[Token]:
+    """The newest first, revoked ones too, as history; ``count`` of those older than ``before``."""
+    wanted = (
         select(api_token, person.c.login)
         .join(person, person.c.id == api_token.c.person_id)
         .order_by(api_token.c.id.desc())
+        .limit(count)
     )
+    if before is not None:
+        wanted = wanted.where(api_token.c.id < before)
+    rows = connection.execute(wanted)
     return [
         Token(
             row.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -104,7 +105,9 @@ def places(console: RunningConsole) -> dict[str, str]:
     _, worklist = ask(console, "GET", "/worklist", console.sign_in(Role.OPERATOR))
     groups = re.findall(r"/worklist/([0-9a-f]{8})\b", worklist)
     assert groups, "the operator must see a group to be fixed"
-    return {**console.write(look), "group": groups[0]}
+    _, codes = ask(console, "GET", "/api/v1/codes/unmapped", console.sign_in(Role.OPERATOR))
+    waiting = json.loads(codes)["items"][0]["id"]
+    return {**console.write(look), "group": groups[0], "waiting": waiting}
 
 
 @pytest.fixture(scope="module")

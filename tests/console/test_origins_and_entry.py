@@ -9,9 +9,20 @@ from pathlib import Path
 
 import pytest
 
+from broker.access.person import Person
+from broker.access.roles import Role
 from broker.config.origins import setting_origins
+from broker.hand_entry import (
+    EntryRow,
+    EntrySubject,
+    EntryWrong,
+    entry_csv,
+    entry_rows,
+    entry_sources,
+    may_enter_for,
+)
 from broker.store.open_orders import Remembered
-from broker.web.console.entry import EntryRow, EntryWrong, entry_csv, entry_rows
+from mapping.profile import CsvLayout, SourceProfile
 from mapping.record import Field, UploadRecord
 from mapping.visit import Visit
 
@@ -25,6 +36,7 @@ VISIT = Visit(
     visit_serial="0001",
     visit_on=date(2026, 3, 1),
 )
+SUBJECT = EntrySubject(VISIT.national_id, VISIT.birth_on, VISIT.institution_code)
 FORM = {"specimen": "Serum", "collected_at": "2026-03-01T09:05", "reported_at": "2026-03-02T10:00"}
 
 
@@ -57,7 +69,7 @@ def test_an_entry_becomes_a_file_with_the_visits_own_data() -> None:
         EntryRow("Glucose", "mg/dL", "無", "70-99", "5.50", "N"),
         EntryRow("Insulin", "uU/mL"),
     ]
-    raw = entry_csv(VISIT, "09005C", FORM, rows, NOW)
+    raw = entry_csv(SUBJECT, "09005C", FORM, rows, NOW)
     (line,) = csv.DictReader(io.StringIO(raw.decode()))
     assert line["national_id"] == VISIT.national_id
     assert line["birth_on"] == "1970-05-06"
@@ -73,15 +85,37 @@ def test_an_entry_becomes_a_file_with_the_visits_own_data() -> None:
         (FORM, [EntryRow("", value="5")], "item_needed"),
         ({**FORM, "collected_at": ""}, [EntryRow("Glucose", value="5")], "time_needed"),
         ({**FORM, "reported_at": "soon"}, [EntryRow("Glucose", value="5")], "time_needed"),
+        ({**FORM, "received_at": "soon"}, [EntryRow("Glucose", value="5")], "time_needed"),
     ],
-    ids=["value", "item", "no-time", "odd-time"],
+    ids=["value", "item", "no-time", "odd-time", "odd-arrival"],
 )
 def test_what_is_missing_of_an_entry_is_named(
     form: dict[str, str], rows: list[EntryRow], name: str
 ) -> None:
     with pytest.raises(EntryWrong) as wrong:
-        entry_csv(VISIT, "09005C", form, rows, NOW)
+        entry_csv(SUBJECT, "09005C", form, rows, NOW)
     assert wrong.value.name == name
+
+
+def test_a_time_that_says_its_offset_is_told_as_of_taipei() -> None:
+    form = {**FORM, "collected_at": "2026-03-01T01:05:00+00:00", "received_at": "2026-03-02T02:00Z"}
+    raw = entry_csv(SUBJECT, "09005C", form, [EntryRow("Glucose", value="5")], NOW)
+    (line,) = csv.DictReader(io.StringIO(raw.decode()))
+    assert (line["collected_at"], line["received_at"]) == ("2026-03-01 09:05", "2026-03-02 10:00")
+
+
+def test_a_person_enters_results_for_their_own() -> None:
+    own = SourceProfile("own", lab_code="JY99900001")
+    other = SourceProfile("other", lab_code="JY99900002")
+    strange = SourceProfile("strange", lab_code="JY99900001", csv=CsvLayout(columns={"a": "b"}))
+    profiles = {each.source_id: each for each in (own, other, strange, SourceProfile("nobodys"))}
+    lab = Person(1, "l", "l", Role.LAB, frozenset({"JY99900001"}))
+    clinic = Person(2, "c", "c", Role.CLINIC, frozenset({VISIT.institution_code}))
+    assert entry_sources(profiles, lab) == ["own"]
+    assert entry_sources(profiles, clinic) == ["other", "own"]
+    assert may_enter_for(lab, "3599900009")
+    assert may_enter_for(clinic, VISIT.institution_code)
+    assert not may_enter_for(clinic, "3599900009")
 
 
 def test_the_form_remembers_unit_method_and_range_but_never_a_value() -> None:

@@ -39,7 +39,7 @@ def handler_of(operation: Operation) -> Handler:
         key = request.headers.get("Idempotency-Key")
         if key is None or operation.method != "POST":
             return await answer()
-        return await _once(request, key, answer)
+        return await _once(request, key, answer, keep=not operation.is_secret)
 
     handle.guard = operation.guard  # type: ignore[attr-defined]
     return handle
@@ -63,7 +63,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 async def _once(
-    request: web.Request, key: str, answer: Callable[[], Awaitable[web.StreamResponse]]
+    request: web.Request,
+    key: str,
+    answer: Callable[[], Awaitable[web.StreamResponse]],
+    *,
+    keep: bool,
 ) -> web.StreamResponse:
     if _KEY.fullmatch(key) is None:
         what = "An Idempotency-Key is 1 to 100 letters, digits, - or _."
@@ -89,7 +93,14 @@ async def _once(
         raise
     body = told.body if isinstance(told, web.Response) else None
     if isinstance(body, bytes):
-        await desk.write(lambda c: end_call(c, caller, key, told.status, body))
+        status = told.status
+        if status < 400 and not keep:
+            # Done, and not to be done again; but what was told once is in no store.
+            what = "It was done under this key; what it answered was shown once."
+            told_again = problem(409, "answer-not-kept", what)
+            assert isinstance(told_again.body, bytes)  # noqa: S101 - of our own making
+            status, body = told_again.status, told_again.body
+        await desk.write(lambda c: end_call(c, caller, key, status, body))
     else:
         await desk.write(lambda c: forget_call(c, caller, key))
     return told

@@ -96,6 +96,7 @@ def _operation(each: Operation) -> dict[str, Any]:
                 "description": "Done.",
                 "content": {each.media: {"schema": dict(each.answers)}},
             },
+            **{status: {"$ref": "#/components/responses/Problem"} for status in _refusals(each)},
             "default": {"$ref": "#/components/responses/Problem"},
         },
     }
@@ -106,6 +107,21 @@ def _operation(each: Operation) -> dict[str, Any]:
     if each.body is not None:
         shown["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _anchored(each.body)}},
+            "content": {each.takes: {"schema": _anchored(each.body)}},
         }
     return shown
+
+
+def _refusals(each: Operation) -> list[str]:
+    """The statuses with which it may be refused."""
+    found = ["400"] if each.path_parts or each.query or each.body is not None else []
+    if each.guard is not Guard.ANYBODY:
+        found.append("401")
+    if isinstance(each.guard, Permission) or each.method == "POST":
+        found.append("403")
+    if each.path_parts:
+        found.append("404")
+    if each.method == "POST":
+        found += ["409", "413", "415"]
+        found += ["422"] if each.takes == "application/json" else []
+    return found

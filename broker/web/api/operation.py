@@ -55,6 +55,10 @@ class Operation:
     answers: Schema = field(default_factory=lambda: {"type": "object"})
     media: str = "application/json"
     """Of the 200; ``*/*`` where it depends."""
+    takes: str = "application/json"
+    """Of the body. Anything else comes as bytes, as they were sent."""
+    is_secret: bool = False
+    """What it answers is shown once and kept nowhere, not even under an idempotency key."""
 
     @property
     def is_paged(self) -> bool:
@@ -62,13 +66,17 @@ class Operation:
 
 
 def paged(
-    query: Mapping[str, Schema] | None = None, *, by_number: bool = True
+    query: Mapping[str, Schema] | None = None,
+    *,
+    by_number: bool = True,
+    key: str = "[0-9a-f.]*",
 ) -> dict[str, Schema]:
-    """The parameters of a list, with ``after`` (the ``next`` of the page before) and ``limit``."""
+    """The parameters of a list, with ``after`` (the ``next`` of the page before, which is all of
+    the pattern ``key`` where it is no number) and ``limit``."""
     after: Schema = (
         {"type": "integer", "minimum": 0, "maximum": 10**15}
         if by_number
-        else {"type": "string", "maxLength": 60, "pattern": "[0-9a-f.]*"}
+        else {"type": "string", "maxLength": 64, "pattern": key}
     )
     return {**(query or {}), "after": after, "limit": whole(1, MOST)}
 
@@ -138,6 +146,11 @@ def _simple(schema: Schema, value: str, name: str) -> Any:
 
 
 async def _body(operation: Operation, request: web.Request) -> Any:
+    if operation.takes != "application/json":
+        if request.content_type != operation.takes:
+            what = f"The body is {operation.takes}."
+            raise bad(web.HTTPUnsupportedMediaType, "wrong-media", what)
+        return await request.read()
     if request.content_type != "application/json":
         raise bad(web.HTTPUnsupportedMediaType, "not-json", "The body is application/json.")
     raw = await request.read()

@@ -1,14 +1,18 @@
-"""Records, what waits for a person, and what a person decides about it."""
+"""Records: their whole way, their patients when asked for, and what a person decides about one."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from sqlalchemy import Connection
+
 from broker.access.masking import masked_id
 from broker.access.roles import Permission
 from broker.finding_json import findings_from_json
+from broker.replay_trial import ReplayLine, try_replay
 from broker.states import RecordState
+from broker.store.reading import beyond_reach
 from broker.store.record_list import RecordQuery, list_records, next_after
 from broker.store.record_way import find_record, record_way
 from broker.store.rows import AnyRow
@@ -21,13 +25,29 @@ from broker.web.api.operation import (
     page,
     paged,
 )
-from broker.web.api.shapes import choice, shape, text, whole
+from broker.web.api.shapes import (
+    DAY,
+    INSTANT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    choice,
+    every,
+    or_null,
+    page_of,
+    shape,
+    text,
+    told,
+    whole,
+)
 from broker.web.console.actions import Subject, audit, name_of, order
-from broker.web.console.desk import DESK
+from broker.web.console.desk import DESK, Desk
+from broker.web.console.masking import masked_raw
+from broker.web.console.provenance import origin_kind, shown_fields
 from broker.web.identity import person_of
-from broker.worklist import open_causes, open_groups
 from mapping.finding import Finding
-from mapping.record import record_from_json
+from mapping.record import Fields, record_from_json
+from mapping.visit import Visit
 
 _ID = {"record": whole(1)}
 _CODE = r"[0-9A-Za-z]*"
@@ -51,6 +71,7 @@ async def show(call: Call) -> Answer:
     way = await desk.read(lambda c: record_way(c, person.reach, call.path["record"]))
     if way is None:
         raise not_found()
+    fields = _fields(way.row, desk)
     return {
         **_row(way.row),
         "receipt": way.receipt.id,
@@ -60,10 +81,25 @@ async def show(call: Call) -> Answer:
         "verdict_code": way.row.verdict_code,
         "verdict_fields": way.row.verdict_fields,
         "task": way.row.task,
-        "candidates": json.loads(way.row.candidates or "{}").get("visits", []),
+        "candidates": [
+            {name: each[name] for name in _CANDIDATE}
+            for each in json.loads(way.row.candidates or "{}").get("visits", [])
+        ],
+        "visit": None if way.visit is None else _visit(way.row.visit_id, way.visit),
+        "raw": masked_raw(way.receipt.raw, way.receipt.media),
+        "header": fields[0] if fields else [],
+        "rows": fields[1:],
         "versions": [each.id for each in way.versions],
+        "beside": [each.id for each in way.beside],
         "packages": [
-            {"package": each.id, "stem": each.stem, "state": each.state, "verdict": each.verdict}
+            {
+                "package": each.id,
+                "stem": each.stem,
+                "state": each.state,
+                "position": each.position,
+                "receipt_number": each.receipt_number,
+                "verdict": each.verdict,
+            }
             for each in way.packages
         ],
         "attempts": [
@@ -77,6 +113,23 @@ async def show(call: Call) -> Answer:
             }
             for each in way.attempts
         ],
+        "deliveries": [
+            {
+                "id": each.id,
+                "destination": each.destination,
+                "kind": each.kind,
+                "state": each.state,
+                "attempts": each.attempts,
+                "queued_at": instant(each.queued_at),
+                "ended_at": instant(each.ended_at),
+                "error_code": each.error_code,
+            }
+            for each in way.deliveries
+        ],
+        "events": [
+            {"at": instant(each.at), "person": each.person, "action": each.action}
+            for each in way.events
+        ],
     }
 
 
@@ -87,7 +140,7 @@ async def show_patient(call: Call) -> Answer:
     if row is None:
         raise not_found()
     subject = Subject("record", str(row.id), row.clinic_code)
-    await audit(call.request, "show", subject, {"by": "api"})
+    await audit(call.request, "show-patient", subject, {"by": "api"})
     body = record_from_json(json.loads(row.body)) if row.body else None
     return {
         "id": row.id,
@@ -96,6 +149,39 @@ async def show_patient(call: Call) -> Answer:
         "rows": [{tag: each.value for tag, each in line.items()} for line in body.rows]
         if body
         else [],
+    }
+
+
+async def try_again(call: Call) -> Answer:
+    """What reading the receipt of a record again would change; nothing is changed by looking."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+
+    def look(connection: Connection) -> tuple[ReplayLine, ...] | None:
+        row = find_record(connection, person.reach, call.path["record"])
+        if row is None:
+            return None
+        # Results are matched with visits that a laboratory does not see.
+        with beyond_reach(connection):
+            return try_replay(
+                connection, row.receipt_id, desk.profiles, desk.readers, desk.drafting
+            )
+
+    found = await desk.read(look)
+    if found is None:
+        raise not_found()
+    return {
+        "items": [
+            {
+                "place": each.place,
+                "order_code": each.order_code,
+                "before": each.before,
+                "after": each.after,
+                "has_left": each.has_left,
+                "changes": list(each.changes),
+                "is_change": each.is_change,
+            }
+            for each in found
+        ]
     }
 
 
@@ -121,64 +207,10 @@ async def decide(call: Call) -> Answer:
         body["visit_id"] = call.body["visit"]
     else:
         body["reason"] = call.body["reason"]
-    told = await order(call.request, "decide", body)
+    done = await order(call.request, "decide", body)
     subject = Subject("record", str(row.id), row.clinic_code)
     await audit(call.request, "match" if "visit" in call.body else "dismiss", subject)
-    return {"requeued": told.get("requeued", 0)}
-
-
-async def worklist(call: Call) -> Answer:
-    """What waits, by cause, the most urgent first; each with an example and its proposal."""
-    desk, person = call.request.app[DESK], person_of(call.request)
-    after = call.query.get("after", "")
-
-    def look(connection: Any) -> tuple[Any, Any, bool]:
-        groups = open_groups(connection, person.reach)
-        names = [group.group_id for group in groups]
-        start = names.index(after) + 1 if after in names else 0
-        shown = groups[start : start + call.limit]
-        causes = open_causes(connection, desk.profiles, desk.today, shown, 3)
-        return shown, causes, len(groups) > start + call.limit
-
-    groups, causes, more = await desk.read(look)
-    return page(
-        [
-            {
-                "group": each.group_id,
-                "records": len(each.record_ids),
-                "due_at": instant(each.due_at),
-                "finding": _finding(each.first.finding),
-                "order_code": each.first.order_code,
-                "lab_code": each.first.lab_code,
-                "example_record": each.first.record_id,
-                "is_proposed": bool(each.proposed),
-            }
-            for each in causes
-        ],
-        groups[-1].group_id if more and groups else None,
-    )
-
-
-async def fix(call: Call) -> Answer:
-    """Mend all records of a cause that the caller sees."""
-    person, group = person_of(call.request), call.path["group"]
-    reach = None if person.reach is None else sorted(person.reach)
-    body = {**call.body, "group_id": group, "by": name_of(call.request), "institutions": reach}
-    told = await order(call.request, "fix", body)
-    detail = {"ready": str(told["ready"]), "held": str(told["held"])}
-    await audit(call.request, "fix", Subject("cause", group), detail)
-    return {name: told[name] for name in ("ready", "held", "left")}
-
-
-async def opt_out(call: Call) -> Answer:
-    """Keep an order out of the upload, as the patient wished, or take that back."""
-    person, asked = person_of(call.request), call.body
-    if not person.sees(asked["institution_code"]):
-        raise not_found()
-    told = await order(call.request, "opt-out", {**asked, "by": name_of(call.request)})
-    subject = Subject("institution", asked["institution_code"], asked["institution_code"])
-    await audit(call.request, "opt-out", subject, {"order_code": asked["order_code"]})
-    return told
+    return {"requeued": done.get("requeued", 0)}
 
 
 def _row(row: AnyRow) -> dict[str, Any]:
@@ -206,34 +238,127 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-_TEXT = {"type": "string"}
-_RECORD = {
-    "type": "object",
-    "required": ["id", "state"],
-    "properties": {"id": {"type": "integer"}, "state": _TEXT},
-}
-_PAGE = {
-    "type": "object",
-    "required": ["items", "next"],
-    "properties": {"items": {"type": "array"}, "next": {"type": ["string", "null"]}},
-}
-_SETTINGS = {
-    "type": "object",
-    "additionalProperties": text(4000),
-    "minProperties": 1,
-    "description": 'Field and its new value, as `{"h7": "0002"}`.',
-}
-_FIX = shape(
-    {"accept": {"type": "boolean"}, "again": {"type": "boolean"}, "settings": _SETTINGS}, at_least=1
-)
+def _fields(row: AnyRow, desk: Desk) -> list[list[dict[str, Any]]]:
+    """The header, then each row, the patient masked."""
+    if not row.body:
+        return []
+    body = record_from_json(json.loads(row.body))
+    return [_part(part, desk) for part in (body.header, *body.rows)]
 
+
+def _part(part: Fields, desk: Desk) -> list[dict[str, Any]]:
+    return [
+        {
+            "tag": each.tag,
+            "value": each.value,
+            "meaning": each.meaning,
+            "origin": origin_kind(part[each.tag].origin),
+            "place": each.place,
+            "assumed": each.assumed,
+        }
+        for each in shown_fields(part, desk.today, "en")
+    ]
+
+
+def _visit(visit_id: int, visit: Visit) -> dict[str, Any]:
+    return {
+        "id": visit_id,
+        "clinic_code": visit.institution_code,
+        "visit_on": visit.visit_on.isoformat(),
+        "visit_serial": visit.visit_serial,
+        "card_at": instant(visit.card_at),
+        "orders": len(visit.orders),
+    }
+
+
+_P = Permission
+_ROW = {
+    "id": NUMBER,
+    "version": NUMBER,
+    "state": choice(*RecordState),
+    "held_reason": TEXT,
+    "order_code": TEXT,
+    "clinic_code": TEXT,
+    "lab_code": TEXT,
+    "patient": TEXT,
+    "due_at": INSTANT,
+    "confirmed_at": INSTANT,
+}
+_CANDIDATE = {
+    "visit": NUMBER,
+    "visit_on": DAY,
+    "order_code": TEXT,
+    "score": NUMBER,
+    "reason": TEXT,
+    "signs": every(TEXT),
+}
+_PART = every(told(tag=TEXT, value=TEXT, meaning=TEXT, origin=TEXT, place=TEXT, assumed=TRUTH))
+_VALUES = {"type": "object", "additionalProperties": TEXT}
+_WAY = {
+    "receipt": NUMBER,
+    "source": TEXT,
+    "received_at": INSTANT,
+    "findings": every(told(code=TEXT, field=TEXT, place=TEXT, severity=TEXT)),
+    "verdict_code": TEXT,
+    "verdict_fields": TEXT,
+    "task": TEXT,
+    "candidates": every(told(**_CANDIDATE)),
+    "visit": or_null(
+        told(
+            id=NUMBER,
+            clinic_code=TEXT,
+            visit_on=DAY,
+            visit_serial=TEXT,
+            card_at=INSTANT,
+            orders=NUMBER,
+        )
+    ),
+    "raw": {**or_null(TEXT), "description": "The payload with all masked that may say who it is."},
+    "header": _PART,
+    "rows": every(_PART),
+    "versions": every(NUMBER),
+    "beside": every(NUMBER),
+    "packages": every(
+        told(
+            package=NUMBER,
+            stem=TEXT,
+            state=TEXT,
+            position=NUMBER,
+            receipt_number=TEXT,
+            verdict=TEXT,
+        )
+    ),
+    "attempts": every(
+        told(
+            package=NUMBER,
+            kind=TEXT,
+            started_at=INSTANT,
+            ended_at=INSTANT,
+            outcome=TEXT,
+            error_code=TEXT,
+        )
+    ),
+    "deliveries": every(
+        told(
+            id=NUMBER,
+            destination=TEXT,
+            kind=TEXT,
+            state=TEXT,
+            attempts=NUMBER,
+            queued_at=INSTANT,
+            ended_at=INSTANT,
+            error_code=TEXT,
+        )
+    ),
+    "events": every(told(at=INSTANT, person=TEXT, action=TEXT)),
+}
 OPERATIONS = (
     Operation(
         "GET",
         "/records",
         "listRecords",
         "Records, the newest first, or by what is due",
-        Permission.SEE_WORK,
+        _P.SEE_WORK,
         list_them,
         query=paged(
             {
@@ -245,86 +370,70 @@ OPERATIONS = (
             },
             by_number=False,
         ),
-        answers=_PAGE,
+        answers=page_of(**_ROW),
     ),
     Operation(
         "GET",
         "/records/{record}",
         "showRecord",
-        "The way of one record, its patient masked",
-        Permission.SEE_WORK,
+        "The whole way of one record, its patient masked",
+        _P.SEE_WORK,
         show,
         path_parts=_ID,
-        answers=_RECORD,
+        answers=told(**_ROW, **_WAY),
     ),
     Operation(
         "GET",
         "/records/{record}/patient",
         "showPatient",
         "All fields of one record; audited",
-        Permission.SEE_PATIENT,
+        _P.SEE_PATIENT,
         show_patient,
         path_parts=_ID,
+        answers=told(id=NUMBER, national_id=TEXT, header=_VALUES, rows=every(_VALUES)),
+    ),
+    Operation(
+        "GET",
+        "/records/{record}/replay",
+        "tryReplay",
+        "What reading the receipt of a record again would change",
+        _P.FIX_RECORD,
+        try_again,
+        path_parts=_ID,
+        answers=told(
+            items=every(
+                told(
+                    place=TEXT,
+                    order_code=TEXT,
+                    before=TEXT,
+                    after=TEXT,
+                    has_left=TRUTH,
+                    changes=every(TEXT),
+                    is_change=TRUTH,
+                )
+            )
+        ),
     ),
     Operation(
         "POST",
         "/records/{record}/replay",
         "replayRecord",
         "Read the receipt of a record again",
-        Permission.FIX_RECORD,
+        _P.FIX_RECORD,
         replay,
         path_parts=_ID,
         body=shape({}),
+        answers=told(receipt=NUMBER),
     ),
     Operation(
         "POST",
         "/records/{record}/decide",
         "decideRecord",
         "Choose the visit of a held result (`visit`), or put it aside (`reason`)",
-        Permission.FIX_RECORD,
+        _P.FIX_RECORD,
         decide,
         path_parts=_ID,
         body=shape({"visit": whole(1), "reason": text(400, shortest=1)}, at_least=1),
-    ),
-    Operation(
-        "GET",
-        "/worklist",
-        "listCauses",
-        "What waits for a person, by cause",
-        Permission.SEE_WORK,
-        worklist,
-        query=paged(by_number=False),
-        answers=_PAGE,
-    ),
-    Operation(
-        "POST",
-        "/worklist/{group}/fix",
-        "fixCause",
-        "Put all records of a cause right: take the proposal, send again, or set fields",
-        Permission.FIX_RECORD,
-        fix,
-        path_parts={"group": text(8, pattern="[0-9a-f]{8}")},
-        body=_FIX,
-    ),
-    Operation(
-        "POST",
-        "/opt-outs",
-        "optOut",
-        "Keep an order out of the upload, as the patient wished",
-        Permission.FIX_RECORD,
-        opt_out,
-        body=shape(
-            {
-                "institution_code": text(10, pattern="[0-9A-Z]{10}"),
-                "national_id": text(10, pattern="[0-9A-Za-z]{10}"),
-                "visit_on": text(10, pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}"),
-                "order_code": text(12, pattern="[0-9A-Za-z]{1,12}"),
-                "opted_out": {"type": "boolean"},
-            },
-            "institution_code",
-            "national_id",
-            "visit_on",
-            "order_code",
-        ),
+        answers=told(requeued=NUMBER),
     ),
 )

@@ -15,7 +15,6 @@ from broker.delivery.agreement import DeliveryFormat, DeliveryState
 from broker.delivery.reading import ReportReading
 from broker.delivery.refused import sent_again_by, settled_by
 from broker.delivery.taken_note import confirmed_by, read_by
-from broker.store.alarms import open_alarms
 from broker.store.critical import critical_of, is_corrected
 from broker.store.outbox import (
     attempts_of,
@@ -34,7 +33,20 @@ from broker.web.api.operation import (
     not_found,
     paged,
 )
-from broker.web.api.shapes import choice, shape, whole
+from broker.web.api.shapes import (
+    DAY,
+    INSTANT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    choice,
+    every,
+    or_null,
+    page_of,
+    shape,
+    told,
+    whole,
+)
 from broker.web.console.actions import Subject, audit
 from broker.web.console.desk import DESK
 from broker.web.identity import person_of
@@ -199,26 +211,6 @@ async def confirm(call: Call) -> Answer:
     return {"confirmed_by": person.login if row.waits else first}
 
 
-async def alarms(call: Call) -> Answer:
-    """What may come late or is late, for the institutions that the caller sees."""
-    desk, person = call.request.app[DESK], person_of(call.request)
-    rows = await desk.read(open_alarms)
-    return {
-        "items": [
-            {
-                "kind": row.kind,
-                "institution_code": row.institution_code,
-                "reason": row.reason,
-                "records": row.records,
-                "due_at": instant(row.due_at),
-                "opened_at": instant(row.opened_at),
-            }
-            for row in rows
-            if person.sees(row.institution_code)
-        ]
-    }
-
-
 def delivery_json(row: AnyRow) -> dict[str, Any]:
     """A delivery without a word of what it holds."""
     return {
@@ -341,12 +333,66 @@ def _subject(row: AnyRow) -> Subject:
 
 
 _ID = {"delivery": whole(1)}
-_PAGE = {
-    "type": "object",
-    "required": ["items", "next"],
-    "properties": {"items": {"type": "array"}, "next": {"type": ["string", "null"]}},
-}
 _P = Permission
+_DELIVERY = {
+    "id": NUMBER,
+    "destination": TEXT,
+    "kind": TEXT,
+    "clinic_code": TEXT,
+    "lab_code": TEXT,
+    "receipt": NUMBER,
+    "report": NUMBER,
+    "state": choice(*DeliveryState),
+    "attempts": NUMBER,
+    "queued_at": INSTANT,
+    "sent_at": INSTANT,
+    "ended_at": INSTANT,
+    "answer": TEXT,
+    "error_code": TEXT,
+    "settled_at": INSTANT,
+    "settled_by": TEXT,
+}
+_CRITICAL = {
+    "id": NUMBER,
+    "clinic_code": TEXT,
+    "lab_code": TEXT,
+    "receipt": NUMBER,
+    "report": NUMBER,
+    "line": NUMBER,
+    "reason": TEXT,
+    "found_at": INSTANT,
+    "confirmed_at": INSTANT,
+    "confirmed_by": TEXT,
+    "earlier": or_null(NUMBER),
+    "ending": TEXT,
+    "ended_at": INSTANT,
+    "noted_at": INSTANT,
+    "noted_by": TEXT,
+}
+_PATIENT = told(national_id=TEXT, name=TEXT, chart_number=TEXT, birth_on=or_null(DAY), sex=TEXT)
+_LINE = told(
+    codings=every(told(code=TEXT, display=TEXT, system=TEXT)),
+    value=TEXT,
+    unit=TEXT,
+    range=told(low=TEXT, high=TEXT, text=TEXT),
+    flags=every(TEXT),
+    status=TEXT,
+    method=TEXT,
+    notes=every(TEXT),
+    before=every(told(at=or_null(TEXT), value=TEXT)),
+)
+_RESULT = told(
+    status=TEXT,
+    version=NUMBER,
+    patient=_PATIENT,
+    placer_order_number=TEXT,
+    filler_order_number=TEXT,
+    specimen=TEXT,
+    collected_at=or_null(TEXT),
+    reported_at=or_null(TEXT),
+    notes=every(TEXT),
+    lines=every(_LINE),
+)
 OPERATIONS = (
     Operation(
         "GET",
@@ -356,7 +402,7 @@ OPERATIONS = (
         _P.RECEIVE_RESULTS,
         inbox,
         query=paged({"unread": {"type": "boolean"}}),
-        answers=_PAGE,
+        answers=page_of(**_DELIVERY),
     ),
     Operation(
         "GET",
@@ -366,6 +412,7 @@ OPERATIONS = (
         _P.RECEIVE_RESULTS,
         show_result,
         path_parts=_ID,
+        answers=told(**_DELIVERY, result=_RESULT),
     ),
     Operation(
         "GET",
@@ -388,6 +435,7 @@ OPERATIONS = (
         read_result,
         path_parts=_ID,
         body=shape({}),
+        answers=told(read=TRUTH),
     ),
     Operation(
         "GET",
@@ -397,7 +445,7 @@ OPERATIONS = (
         _P.SEE_WORK,
         deliveries,
         query=paged({"receipt": whole(1), "state": choice(*DeliveryState)}),
-        answers=_PAGE,
+        answers=page_of(**_DELIVERY),
     ),
     Operation(
         "GET",
@@ -407,6 +455,10 @@ OPERATIONS = (
         _P.SEE_WORK,
         show_delivery,
         path_parts=_ID,
+        answers=told(
+            **_DELIVERY,
+            tries=every(told(started_at=INSTANT, ended_at=INSTANT, outcome=TEXT, error_code=TEXT)),
+        ),
     ),
     Operation(
         "POST",
@@ -417,6 +469,7 @@ OPERATIONS = (
         deliver_again,
         path_parts=_ID,
         body=shape({}),
+        answers=told(id=NUMBER),
     ),
     Operation(
         "POST",
@@ -427,6 +480,7 @@ OPERATIONS = (
         settle_delivery,
         path_parts=_ID,
         body=shape({}),
+        answers=told(settled=TRUTH),
     ),
     Operation(
         "GET",
@@ -436,7 +490,7 @@ OPERATIONS = (
         _P.SEE_WORK,
         critical,
         query=paged({"unconfirmed": {"type": "boolean"}}),
-        answers=_PAGE,
+        answers=page_of(**_CRITICAL),
     ),
     Operation(
         "POST",
@@ -447,13 +501,6 @@ OPERATIONS = (
         confirm,
         path_parts={"critical": whole(1)},
         body=shape({}),
-    ),
-    Operation(
-        "GET",
-        "/alarms",
-        "listAlarms",
-        "What may come late, or is late",
-        _P.SEE_WORK,
-        alarms,
+        answers=told(confirmed_by=TEXT),
     ),
 )

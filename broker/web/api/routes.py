@@ -7,7 +7,21 @@ import re
 from aiohttp import web
 
 from broker.cli.version import installed_version
-from broker.web.api import events, overview, records, results
+from broker.web.api import (
+    audit,
+    codes,
+    entry,
+    events,
+    month_rates,
+    people,
+    records,
+    results,
+    setup,
+    sources,
+    today,
+    uploads,
+    worklist,
+)
 from broker.web.api.answering import handler_of, problems
 from broker.web.api.events import PULSE, Pulse
 from broker.web.api.openapi import BASE, openapi_document
@@ -21,9 +35,18 @@ async def _document(call: Call) -> Answer:
 
 
 OPERATIONS: tuple[Operation, ...] = (
+    *today.OPERATIONS,
     *records.OPERATIONS,
+    *worklist.OPERATIONS,
+    *entry.OPERATIONS,
     *results.OPERATIONS,
-    *overview.OPERATIONS,
+    *uploads.OPERATIONS,
+    *month_rates.OPERATIONS,
+    *sources.OPERATIONS,
+    *codes.OPERATIONS,
+    *setup.OPERATIONS,
+    *people.OPERATIONS,
+    *audit.OPERATIONS,
     *events.OPERATIONS,
     Operation("GET", "/openapi.json", "describe", "This document", Guard.ANYBODY, _document),
 )

@@ -62,6 +62,33 @@ def shape(properties: Mapping[str, Schema], *required: str, at_least: int = 0) -
     return schema
 
 
+TEXT: Final[Schema] = {"type": "string"}
+NUMBER: Final[Schema] = {"type": "integer"}
+TRUTH: Final[Schema] = {"type": "boolean"}
+INSTANT: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
+DAY: Final[Schema] = {"type": "string", "format": "date"}
+
+
+def or_null(schema: Schema) -> Schema:
+    """Of an answer: this, or null."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def every(item: Schema) -> Schema:
+    """Of an answer: an array of these."""
+    return {"type": "array", "items": dict(item)}
+
+
+def told(**members: Schema) -> Schema:
+    """Of an answer: an object that has all of these."""
+    return {"type": "object", "required": list(members), "properties": members}
+
+
+def page_of(**members: Schema) -> Schema:
+    """Of an answer: a page of a list of such objects."""
+    return told(items=every(told(**members)), next=or_null(TEXT))
+
+
 def what_is_wrong(schema: Schema, value: Any, place: str = "") -> str:
     """Where ``value`` differs from ``schema``, without repeating any of it; "" where it fits."""
     unknown = schema.keys() - _KNOWN

@@ -33,6 +33,12 @@ class CardView:
 @requires(Permission.SEE_CARDS)
 async def show_cards(request: web.Request) -> web.Response:
     """One sheet an institution of the person's."""
+    views, agents = await card_views(request)
+    return render(request, "cards.html", "cards", views=views, agents=agents)
+
+
+async def card_views(request: web.Request) -> tuple[list[CardView], list[dict[str, Any]]]:
+    """Each institution of the person's, and the connected agents for who sees all of them."""
     desk, person = request.app[DESK], person_of(request)
     known = [each for each in desk.settings.institutions if person.sees(each.code)]
     told: dict[str, Any] = {"institutions": [], "agents": []}
@@ -59,5 +65,4 @@ async def show_cards(request: web.Request) -> web.Response:
                 cards.get(each.code),
             )
         )
-    agents = told["agents"] if person.everywhere else []
-    return render(request, "cards.html", "cards", views=views, agents=agents)
+    return views, told["agents"] if person.everywhere else []

@@ -10,7 +10,7 @@ from aiohttp import web
 from broker.access.roles import Permission
 from broker.store.source_scores import SourceScore, source_scores
 from broker.web.console.desk import DESK
-from broker.web.console.kept import Kept
+from broker.web.console.kept import Figures, Kept
 from broker.web.console.rendering import render
 from broker.web.console.source_reach import sources_of
 from broker.web.identity import person_of, requires
@@ -32,6 +32,16 @@ class Spark:
 @requires(Permission.SEE_SOURCES)
 async def show_sources(request: web.Request) -> web.Response:
     """All sources that the person sees, the silent ones first."""
+    desk = request.app[DESK]
+    figures = await scores_of(request)
+    cards: list[tuple[SourceScore, SourceProfile, Spark]] = [
+        (each, desk.profiles[each.source_id], spark(each.days)) for each in figures.value
+    ]
+    return render(request, "sources.html", "sources", cards=cards, counted_at=figures.at)
+
+
+async def scores_of(request: web.Request) -> Figures[list[SourceScore]]:
+    """Of all sources that the person sees, the silent ones first."""
     desk, person = request.app[DESK], person_of(request)
     now, names = desk.clock(), sources_of(person, desk)
     figures = await request.app[SCORES].of(
@@ -39,10 +49,7 @@ async def show_sources(request: web.Request) -> web.Response:
     )
     scores = list(figures.value)
     scores.sort(key=lambda each: (not each.is_silent, -each.receipts, each.source_id))
-    cards: list[tuple[SourceScore, SourceProfile, Spark]] = [
-        (each, desk.profiles[each.source_id], spark(each.days)) for each in scores
-    ]
-    return render(request, "sources.html", "sources", cards=cards, counted_at=figures.at)
+    return Figures(scores, figures.at)
 
 
 def spark(days: Sequence[int]) -> Spark:

@@ -105,7 +105,7 @@ async def show_worklist(request: web.Request, notice: Notice | None = None) -> w
     language = language_of(person)
     after = request.query.get("after", "")
     values, groups = await desk.read(lambda c: _look(c, desk, person, language, after))
-    cards = [await _kept_card(request, group, language) for group in groups]
+    cards = [await kept_card(request, group, language) for group in groups]
     return render(
         request,
         "worklist.html",
@@ -162,7 +162,7 @@ def _look(
     return values, shown
 
 
-async def _kept_card(request: web.Request, group: OpenGroup, language: Language) -> Card | None:
+async def kept_card(request: web.Request, group: OpenGroup, language: Language) -> Card | None:
     """What would mend a group takes reading what its laboratory sent before: kept as long as the
     same records wait."""
     desk = request.app[DESK]
