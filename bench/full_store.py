@@ -293,7 +293,7 @@ def _outgoing(records: int) -> Iterator[Row]:
         state = "queued" if is_open else "refused" if is_refused else "acknowledged"
         yield (
             clinic_code(visit),
-            "inbox" if by_hand else "hl7",
+            "inbox" if by_hand else "mllp",
             clinic_code(visit),
             lab_code(visit),
             number,

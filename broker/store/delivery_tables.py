@@ -12,6 +12,8 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    func,
+    literal_column,
     true,
 )
 
@@ -50,6 +52,7 @@ outgoing = Table(
     Column("body", LargeBinary),
     Index("outgoing_once", "destination", "receipt_id", "number", "again", unique=True),
     Index("outgoing_clinic", "clinic_code", "kind", "id"),
+    Index("outgoing_lab", "lab_code", "id"),
     Index("outgoing_receipt", "receipt_id"),
 )
 Index(
@@ -67,11 +70,34 @@ Index(
     postgresql_where=(outgoing.c.state == "refused") & outgoing.c.settled_at.is_(None),
 )
 
+IS_UNSETTLED = outgoing.c.state != literal_column("'acknowledged'")
+"""Whatever may still be asked for by its state: what has arrived is nearly everything."""
+Index(
+    "outgoing_unsettled",
+    outgoing.c.state,
+    outgoing.c.id,
+    sqlite_where=IS_UNSETTLED,
+    postgresql_where=IS_UNSETTLED,
+)
+# So written that of all indexes its own alone can be used, which holds little.
+IS_UNREAD = (
+    func.coalesce(outgoing.c.kind, literal_column("''")) == literal_column("'inbox'")
+) & outgoing.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "sent", "failed")])
+"""A result in an inbox that nobody has read."""
+Index(
+    "outgoing_unread",
+    outgoing.c.clinic_code,
+    outgoing.c.id,
+    sqlite_where=IS_UNREAD,
+    postgresql_where=IS_UNREAD,
+)
+
 delivery_attempt = Table(
     "delivery_attempt",
     metadata,
     Column("id", _ID, primary_key=True),
     Column("outgoing_id", ForeignKey("outgoing.id"), nullable=False, index=True),
+    Column("clinic_code", String, nullable=False, server_default=""),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("outcome", String, nullable=False, server_default=""),
@@ -125,6 +151,34 @@ Index(
     postgresql_where=critical_result.c.waits,
 )
 
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("id", _ID, primary_key=True),
+    Column("source_id", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    # R4 subscription-status.
+    Column("status", String, nullable=False),
+    Column("type_name", String, nullable=False),
+    Column("criteria", String, nullable=False),
+    Column("national_id", String, nullable=False),
+    Column("chart_number", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("payload", String, nullable=False),
+    Column("reason", String, nullable=False),
+    # The names of its headers, a line each; what they say is encrypted.
+    Column("header_names", String, nullable=False),
+    Column("headers", LargeBinary),
+    Column("end_at", Instant),
+    # Tries that failed, one after the other, and why the last one did.
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("error", String, nullable=False, server_default=""),
+    Column("made_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("removed_at", Instant),
+    Index("subscription_source", "source_id", "id"),
+)
+
 api_call = Table(
     "api_call",
     metadata,
@@ -142,6 +196,7 @@ alarm_notice = Table(
     "alarm_notice",
     metadata,
     Column("alarm_id", ForeignKey("alarm.id"), primary_key=True),
+    Column("institution_code", String, nullable=False, server_default=""),
     # Name of the notice's way in the settings.
     Column("target", String, primary_key=True),
     # "opened" or "over".

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sqlalchemy import Connection, select
 
 from broker.states import RecordState
+from broker.store.receipts import IS_QUARANTINED
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from broker.store.visit_json import visit_from_text
@@ -93,7 +94,7 @@ def kept_reports(connection: Connection) -> Sequence[AnyRow]:
             receipt.c.error_text,
             receipt.c.findings,
         )
-        .where(receipt.c.state == "quarantined", receipt.c.media == "check-report")
+        .where(IS_QUARANTINED, receipt.c.media == "check-report")
         .order_by(receipt.c.id)
     ).all()
 

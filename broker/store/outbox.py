@@ -7,10 +7,10 @@ and nothing is there twice. Rows of one destination leave in the order of their 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, union_all, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, true, union_all, update
 
 from broker.delivery.agreement import (
     OPEN_STATES,
@@ -19,12 +19,17 @@ from broker.delivery.agreement import (
     DeliveryState,
 )
 from broker.report_index import IndexedReport
-from broker.store.delivery_tables import delivery_attempt, outgoing
+from broker.store.delivery_tables import IS_UNREAD, IS_UNSETTLED, delivery_attempt, outgoing
 from broker.store.dialect import insert_new
+from broker.store.reach import unindexed
 from broker.store.rows import AnyRow
+from broker.store.subscriptions import KIND as SUBSCRIPTION
+from broker.store.subscriptions import destination_of, wants, working_subscriptions
 
 _OPEN = [state.value for state in OPEN_STATES]
 _LONGEST_ANSWER = 200
+_LATELY = 10_000
+"""So many of the last are looked through one by one in less time than a person notices."""
 _IS_REFUSED = (outgoing.c.state == DeliveryState.REFUSED.value) & outgoing.c.settled_at.is_(None)
 _NO = ("AR", "CR")
 _NOT_NOW = ("http-408", "http-425", "http-429")
@@ -40,15 +45,29 @@ def enqueue(
     """Queue the reports of a receipt for those who ordered them. Returns how many rows are new;
     the same receipt again adds none."""
     added = 0
+    subscribed: dict[str, list[AnyRow]] = {}
     for each in reports:
-        for agreement in agreements.of(
-            each.clinic_code, each.lab_code, preliminary=each.is_preliminary
-        ):
+        targets = [
+            (agreement.name, agreement.kind.value)
+            for agreement in agreements.of(
+                each.clinic_code, each.lab_code, preliminary=each.is_preliminary
+            )
+        ]
+        readers = agreements.readers_of(each.clinic_code)
+        if readers:
+            if each.clinic_code not in subscribed:
+                subscribed[each.clinic_code] = working_subscriptions(connection, now, readers)
+            targets += [
+                (destination_of(row.id), SUBSCRIPTION)
+                for row in subscribed[each.clinic_code]
+                if wants(row, each)
+            ]
+        for destination, kind in targets:
             added += connection.execute(
                 insert_new(connection, outgoing).on_conflict_do_nothing(),
                 {
-                    "destination": agreement.name,
-                    "kind": agreement.kind.value,
+                    "destination": destination,
+                    "kind": kind,
                     "clinic_code": each.clinic_code,
                     "lab_code": each.lab_code,
                     "receipt_id": receipt_id,
@@ -113,7 +132,9 @@ def begin_attempt(
     """Note a try before its first byte leaves; the first one fixes what is sent. False where the
     row is not open any more."""
     row = connection.execute(
-        select(outgoing.c.state, outgoing.c.body).where(outgoing.c.id == outgoing_id)
+        select(outgoing.c.state, outgoing.c.clinic_code, outgoing.c.body).where(
+            outgoing.c.id == outgoing_id
+        )
     ).one_or_none()
     if row is None or row.state not in _OPEN:
         return False
@@ -125,7 +146,11 @@ def begin_attempt(
     if row.body is None:
         values |= {"body": body, "name": name, "sha256": hashlib.sha256(body).digest()}
     connection.execute(update(outgoing).where(outgoing.c.id == outgoing_id).values(values))
-    connection.execute(insert(delivery_attempt).values(outgoing_id=outgoing_id, started_at=now))
+    connection.execute(
+        insert(delivery_attempt).values(
+            outgoing_id=outgoing_id, clinic_code=row.clinic_code, started_at=now
+        )
+    )
     return True
 
 
@@ -200,21 +225,18 @@ def inbox_of(
 ) -> list[AnyRow]:
     """What lies in the inboxes of these clinics (None: all), the newest first; ``before`` is the id
     of the last row that is known already. No patient's data; see :class:`broker.results`."""
-    statement = select(outgoing).where(outgoing.c.kind == DeliveryKind.INBOX.value)
+    is_one = IS_UNREAD if unread else outgoing.c.kind == DeliveryKind.INBOX.value
+    statement = select(outgoing).where(is_one)
     if institutions is not None:
         statement = statement.where(outgoing.c.clinic_code.in_(sorted(institutions - {""})))
     if before is not None:
         statement = statement.where(outgoing.c.id < before)
-    if unread:
-        statement = statement.where(outgoing.c.state.in_(_OPEN))
     return list(connection.execute(statement.order_by(outgoing.c.id.desc()).limit(count)))
 
 
 def unread_count(connection: Connection, institutions: frozenset[str] | None) -> int:
     """How much of :func:`inbox_of` nobody has read."""
-    statement = select(func.count()).where(
-        outgoing.c.kind == DeliveryKind.INBOX.value, outgoing.c.state.in_(_OPEN)
-    )
+    statement = select(func.count()).where(IS_UNREAD)
     if institutions is not None:
         statement = statement.where(outgoing.c.clinic_code.in_(sorted(institutions - {""})))
     return connection.execute(statement).scalar_one()
@@ -254,19 +276,42 @@ def deliveries_of(
     count: int = 50,
 ) -> list[AnyRow]:
     """Deliveries to these clinics, or of these laboratories (None: all), the newest first."""
-    statement = select(outgoing)
+    fits: list[ColumnElement[bool]] = []
     if institutions is not None:
         mine = sorted(institutions - {""})
-        statement = statement.where(
-            outgoing.c.clinic_code.in_(mine) | outgoing.c.lab_code.in_(mine)
+        fits.append(
+            unindexed(outgoing.c.clinic_code).in_(mine) | unindexed(outgoing.c.lab_code).in_(mine)
         )
-    if receipt_id is not None:
-        statement = statement.where(outgoing.c.receipt_id == receipt_id)
     if state is not None:
-        statement = statement.where(outgoing.c.state == state.value)
+        fits.append(unindexed(outgoing.c.state) == state.value)
     if before is not None:
-        statement = statement.where(outgoing.c.id < before)
-    return list(connection.execute(statement.order_by(outgoing.c.id.desc()).limit(count)))
+        fits.append(outgoing.c.id < before)
+
+    def newest(walk: ColumnElement[bool]) -> list[int]:
+        wanted = select(outgoing.c.id).where(walk, *fits).order_by(outgoing.c.id.desc())
+        return list(connection.execute(wanted.limit(count)).scalars())
+
+    if receipt_id is not None:
+        ids = newest(outgoing.c.receipt_id == receipt_id)
+    elif state is not None and state is not DeliveryState.ACKNOWLEDGED:
+        ids = newest(IS_UNSETTLED & (outgoing.c.state == state.value))
+    elif institutions is None:
+        ids = newest(true())
+    else:
+        top = connection.execute(select(func.max(outgoing.c.id))).scalar() or 0
+        ids = newest(outgoing.c.id > min(top, (before or top)) - _LATELY)
+        if len(ids) < count:
+            ids = sorted({each for walk in _walks(mine) for each in newest(walk)}, reverse=True)
+    wanted = select(outgoing).where(outgoing.c.id.in_(ids[:count]))
+    return list(connection.execute(wanted.order_by(outgoing.c.id.desc())))
+
+
+def _walks(mine: Sequence[str]) -> Iterator[ColumnElement[bool]]:
+    """Each down one index from its newest end: the newest of all are among the newest of each."""
+    for code in mine:
+        for kind in DeliveryKind:
+            yield (outgoing.c.clinic_code == code) & (outgoing.c.kind == kind.value)
+        yield outgoing.c.lab_code == code
 
 
 def delivery_counts(connection: Connection) -> dict[str, int]:

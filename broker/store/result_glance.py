@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, or_, select, true, tuple_
+from sqlalchemy import Connection, or_, select, true
 
-from broker.store.reach import record_in_reach
+from broker.store.reach import record_in_reach, unindexed
 from broker.store.schema import lab_report, record
 
 Place = tuple[int, int]
@@ -33,13 +33,19 @@ def glances_of(
     codes = sorted((institutions or frozenset()) - {""})
     reports = connection.execute(
         select(lab_report).where(
-            tuple_(lab_report.c.receipt_id, lab_report.c.number).in_(wanted),
+            # Not by pairs: SQLite would read all reports.
+            lab_report.c.receipt_id.in_({receipt_id for receipt_id, _ in wanted}),
             true()
             if institutions is None
             else or_(
-                lab_report.c.clinic_code.in_(codes),
-                lab_report.c.lab_code.in_(codes),
-                lab_report.c.source_id.in_(codes),
+                *(
+                    unindexed(column).in_(codes)
+                    for column in (
+                        lab_report.c.clinic_code,
+                        lab_report.c.lab_code,
+                        lab_report.c.source_id,
+                    )
+                )
             ),
         )
     ).all()

@@ -11,13 +11,19 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from bench.full_store import fill
+from bench.full_store import RARE, clinic_code, fill, lab_code
+from broker.delivery.agreement import DeliveryState
+from broker.store import outbox
+from broker.store.delivery_tables import outgoing
 from broker.store.due_work import day_flow, due_counts, first_id_since, most_urgent
 from broker.store.engine import open_reader
 from broker.store.open_orders import open_orders
+from broker.store.open_work import kept_reports
+from broker.store.outbox import deliveries_of, inbox_of, unread_count
 from broker.store.package_list import list_packages
 from broker.store.record_list import RecordQuery, list_records, next_after
 from broker.store.record_way import record_way
+from broker.store.result_glance import glances_of
 from broker.store.schema import receipt, record
 from broker.web.console.kept import Kept
 
@@ -69,7 +75,22 @@ LOOKS: dict[str, Callable[[Connection, frozenset[str] | None], Any]] = {
     "records-due": lambda c, reach: list_records(
         c, reach, RecordQuery(due="open"), datetime.now(UTC), WARN, 50
     ),
+    "records-of-order": lambda c, reach: list_records(
+        c, reach, RecordQuery(order_code=RARE), datetime.now(UTC), WARN, 50
+    ),
+    "records-of-state": lambda c, reach: list_records(
+        c, reach, RecordQuery(state="held"), datetime.now(UTC), WARN, 50
+    ),
+    "unread": unread_count,
+    "inbox-unread": lambda c, reach: inbox_of(c, reach, unread=True),
+    "deliveries-failed": lambda c, reach: deliveries_of(c, reach, state=DeliveryState.FAILED),
+    "deliveries-refused": lambda c, reach: deliveries_of(c, reach, state=DeliveryState.REFUSED),
+    "glances": lambda c, reach: glances_of(c, reach, [(7, 1), (8, 1)]),
+    "kept": lambda c, reach: kept_reports(c),
 }
+# Indexes of little.
+_SMALL = ("outgoing_unread", "receipt_quarantined")
+_LARGE = ("record", "receipt", "visit", "outgoing", "lab_report")
 
 
 @pytest.mark.parametrize("reach", [EVERYWHERE, CLINIC], ids=["everywhere", "clinic"])
@@ -82,10 +103,11 @@ def test_no_page_scans_records_receipts_or_visits(
     scans = [
         line
         for line in found
-        if line.startswith("SCAN") and line.split()[1] in ("record", "receipt", "visit")
+        if line.startswith("SCAN") and line.split()[1] in _LARGE and not line.endswith(_SMALL)
     ]
     # Newest first by their key, as far as the page goes, is no reading through.
-    assert [line for line in scans if name not in ("records", "uploads")] == []
+    newest = ("records", "uploads", "inbox-unread")
+    assert [line for line in scans if name not in newest] == []
 
 
 def test_pages_by_key_show_every_record_once(reader: Engine) -> None:
@@ -112,6 +134,35 @@ def test_a_clinic_gets_only_its_own_records(reader: Engine) -> None:
         rows = list_records(connection, CLINIC, RecordQuery(), datetime.now(UTC), WARN, 500)
         own = connection.execute(record.select().where(record.c.clinic_code == "3500000007")).all()
     assert {row.id for row in rows} == {row.id for row in own}
+
+
+@pytest.mark.parametrize("lately", [0, 100, 10_000], ids=["none", "some", "all"])
+def test_every_way_to_the_newest_deliveries_finds_the_same(
+    reader: Engine, lately: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "_LATELY", lately)
+    some = frozenset({clinic_code(7), clinic_code(8), lab_code(9)})
+    with reader.connect() as connection:
+        rows = connection.execute(outgoing.select().order_by(outgoing.c.id.desc())).all()
+        for reach in (EVERYWHERE, CLINIC, some, frozenset({"3599999998"})):
+            seen = [
+                row
+                for row in rows
+                if reach is None or row.clinic_code in reach or row.lab_code in reach
+            ]
+            for state in (None, *DeliveryState):
+                fit = [row.id for row in seen if state is None or row.state == state.value]
+                first = deliveries_of(connection, reach, state=state, count=20)
+                assert [row.id for row in first] == fit[:20]
+                if len(fit) > 20:
+                    more = deliveries_of(connection, reach, state=state, before=fit[19], count=20)
+                    assert [row.id for row in more] == fit[20:40]
+            inbox = [row for row in seen if row.kind == "inbox"]
+            inbox = [row for row in inbox if reach is None or row.clinic_code in reach]
+            unread = [row.id for row in inbox if row.state in ("queued", "sent", "failed")]
+            assert unread_count(connection, reach) == len(unread)
+            told = inbox_of(connection, reach, unread=True, count=30)
+            assert [row.id for row in told] == unread[:30]
 
 
 def test_the_first_id_of_a_time_is_found(reader: Engine) -> None:
