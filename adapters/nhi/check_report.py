@@ -81,7 +81,7 @@ def read_check_report(text: str) -> CheckReport:
         found, whole = reader.read(cells)
         records.extend(map(_legible, found))
         torn = torn or not whole
-        if not whole or any(map(_BYTES.search, block)):
+        if not whole or any(not line.isascii() and _BYTES.search(line) for line in block):
             unknown.extend(line for line in block if line.strip())
     institution, day, receipt = _identity(header)
     accepted = _is_correct(header, records, torn)
@@ -122,7 +122,11 @@ def _decoded(raw: bytes) -> str:
 
 def _legible(record: CheckedRecord) -> CheckedRecord:
     """Without the values that hold such a byte: they say nothing sure of the record."""
-    values = {tag: value for tag, value in record.values.items() if not _BYTES.search(value)}
+    values = {
+        tag: value
+        for tag, value in record.values.items()
+        if value.isascii() or not _BYTES.search(value)
+    }
     return replace(record, values=values) if len(values) < len(record.values) else record
 
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
+from itertools import pairwise
 
 _RULER = re.compile(r" *=+(?: +=+)+ *")
 _RUN = re.compile(r"=+")
@@ -29,11 +31,15 @@ class Measure(Enum):
 
 def cp950_columns(text: str) -> int:
     """Two for each character beyond ASCII, one for a byte without meaning."""
-    return len(text) if text.isascii() else sum(2 - _is_narrow(char) for char in text)
+    if text.isascii():
+        return len(text)
+    return 2 * len(text) - len(_NARROW.findall(text))
 
 
-def _is_narrow(char: str) -> bool:
-    return char < "\x80" or "\udc80" <= char <= "\udcff"
+_NARROW = re.compile("[\x00-\x7f\udc80-\udcff]")
+# Each full-width character is followed by a filler: positions then count bytes.
+_FILLER = "\x00"
+_AFTER_WIDE = re.compile("(?<=[^\x00-\x7f\udc80-\udcff])")
 
 
 def is_ruler(line: str) -> bool:
@@ -62,7 +68,18 @@ class Columns:
         A ``*`` in the blank before a cell counts as its flag.
         """
         if measure is Measure.BYTES and not line.isascii():
-            line = _widened(line)
+            line = _AFTER_WIDE.sub(_FILLER, line)
+        found = _plain_line(self.spans).match(line.ljust(self.spans[-1][0]))
+        if found is None:
+            return self._cut(line)
+        cells = found.groups()
+        if _FILLER not in line:
+            return cells
+        if any(cell.startswith(_FILLER) for cell in cells):
+            return None
+        return tuple(cell.replace(_FILLER, "") for cell in cells)
+
+    def _cut(self, line: str) -> tuple[str, ...] | None:
         if line[: max(self.spans[0][0] - 1, 0)].strip():
             return None
         cells = []
@@ -77,6 +94,18 @@ class Columns:
             previous_end = end
             cells.append(cell.replace(_FILLER, ""))
         return tuple(cells)
+
+
+@lru_cache(maxsize=64)
+def _plain_line(spans: tuple[tuple[int, int], ...]) -> re.Pattern[str]:
+    """Matches a line with nothing between its cells, each cell a group."""
+    parts = [f" {{{spans[0][0]}}}"]
+    for (start, end), (following, _) in pairwise((*spans, (spans[-1][1], 0))):
+        if (start, end) == spans[-1]:
+            parts.append("(.*)")
+        else:
+            parts.append(f"(.{{{end - start}}}) {{{following - end}}}")
+    return re.compile("".join(parts), re.DOTALL)
 
 
 def likelier_measure(lines: Iterable[str], columns: Columns) -> Measure:
@@ -97,11 +126,3 @@ def _misfits(cells: tuple[str, ...] | None) -> int:
     return sum(
         cell[:1] not in (" ", "*") or cell[1:2] in (" ", "*") for cell in cells if cell.strip(" *")
     )
-
-
-_FILLER = "\x00"
-
-
-def _widened(line: str) -> str:
-    """Each full-width character followed by a filler: positions then count bytes."""
-    return "".join(char if _is_narrow(char) else char + _FILLER for char in line)

@@ -41,6 +41,12 @@ class RecordReader:
         whether all lines found their row. Otherwise the first rows, which hold the key, are read
         alone."""
         codes, body = _split_codes(block)
+        rows = self.candidates[0]
+        if len(self.candidates) == 1 and len(body) == len(rows) and _is_within(body, rows):
+            # A line for each row is the only way to lay them.
+            values, flagged = _plain_values(body, rows)
+            marked = bool(flagged) or _is_marked(block[-1:])
+            return _told(codes, values, flagged, marked=marked), True
         plans = [(*self._fit(body, rows), rows) for rows in self.candidates]
         score, plan, rows = max(plans, key=lambda entry: entry[0])
         whole = score > _NEVER
@@ -48,11 +54,7 @@ class RecordReader:
             rows = self.candidates[0]
             plan = list(range(min(len(body), _ROWS_BEFORE_TEXT)))
         values, flagged = self._values(body, plan, rows)
-        if not codes:
-            codes = (UNREAD_CODE,) if _is_marked(block) else ("",)
-        return tuple(
-            CheckedRecord(values, flagged, code, values.get("r1", "")) for code in codes
-        ), whole
+        return _told(codes, values, flagged, marked=_is_marked(block)), whole
 
     def _fit(self, body: Sequence[Cells], rows: Rows) -> tuple[float, list[int]]:
         """The best score, and the row of each line."""
@@ -133,6 +135,35 @@ class RecordReader:
         return joined.strip()
 
 
+def _told(
+    codes: tuple[str, ...], values: dict[str, str], flagged: tuple[str, ...], *, marked: bool
+) -> tuple[CheckedRecord, ...]:
+    if not codes:
+        codes = (UNREAD_CODE,) if marked else ("",)
+    return tuple(CheckedRecord(values, flagged, code, values.get("r1", "")) for code in codes)
+
+
+def _is_within(body: Sequence[Cells], rows: Rows) -> bool:
+    """Whether no line has more cells than its row has fields."""
+    return not any(
+        cell.strip() for cells, row in zip(body, rows, strict=True) for cell in cells[len(row) :]
+    )
+
+
+def _plain_values(body: Sequence[Cells], rows: Rows) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What each row's one line says."""
+    values: dict[str, str] = {}
+    flagged: list[str] = []
+    for cells, row in zip(body, rows, strict=True):
+        for tag, cell in zip(row, cells, strict=False):
+            text = cell[1:].strip()
+            if text:
+                values[tag] = text
+            if cell[:1] == "*":
+                flagged.append(tag)
+    return values, tuple(flagged)
+
+
 def _row_score(cells: Cells, row: tuple[str, ...]) -> float:
     score = 0.0
     for column, cell in enumerate(cells):
@@ -154,6 +185,8 @@ def _split_codes(block: Sequence[Cells]) -> tuple[tuple[str, ...], Sequence[Cell
     if not block:
         return (), block
     words = " ".join(block[-1]).replace("*", " ").replace(",", " ").split()
+    if not words:
+        return (), block[:-1]
     shape = _ANY_CODE if _is_marked(block[:-1]) else _CODE
     if all(shape.fullmatch(word) for word in words):
         return tuple(dict.fromkeys(words)), block[:-1]
@@ -179,4 +212,4 @@ def blocks_of(lines: Sequence[str]) -> Iterator[tuple[list[str], bool]]:
 
 def _is_separator(line: str) -> bool:
     """133 hyphens; a tail of blanks and other page widths are let pass."""
-    return len(line.rstrip()) >= 100 and not line.rstrip().strip("-")
+    return line.startswith("-") and len(line.rstrip()) >= 100 and not line.rstrip().strip("-")
