@@ -5,8 +5,8 @@ A coach of groups and an operator look at it; it is made in one pass over the or
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
@@ -14,12 +14,17 @@ from decimal import ROUND_CEILING, Decimal
 from sqlalchemy import Connection
 
 from broker.rates.month import Month
-from broker.rates.outlook import Outlook, expected_ends, learns_since, sum_days
+from broker.rates.outlook import Outlook, expected_ends, learns_since
 from broker.store.rate_orders import quantity_of
-from broker.store.rate_tallies import InstitutionTally, institution_tallies
+from broker.store.rate_tallies import (
+    Kinds,
+    Tally,
+    institution_kinds,
+    kinds_together,
+    tally_of,
+)
 from mapping.moment import TAIPEI
 from mapping.rates.counted_order import RateName
-from mapping.rates.forecast import DayTally
 from mapping.rates.groups import Groups
 from mapping.rates.rate import Rate, knows_until
 from mapping.rates.regions import division_of
@@ -78,92 +83,70 @@ def board_of(
     table = tier_table_on(month.last)
     span = month.first, month.last
     since = learns_since(month, data_on)
-    tallies = list(institution_tallies(connection, institutions, since, span, data_on))
+    found = list(institution_kinds(connection, institutions, since, span, data_on))
     members = groups or Groups()
 
-    def row(key: str, part: list[InstitutionTally]) -> BoardRow:
-        days = part[0].days if len(part) == 1 else sum_days(each.days for each in part)
-        return _row(key, part, days, month, data_on, table, closed)
+    def row(key: str, clinics: int, tally: Tally) -> BoardRow:
+        outlook = expected_ends(tally.days, month, data_on, closed)
+        return _row(key, clinics, tally, data_on, table, outlook)
 
-    by_group = _parted(tallies, lambda each: members.group_of(each.institution_code, month.last))
-    # Clinics of no division stand under "" for the sum of all.
-    by_division = _parted(tallies, lambda each: division_of(each.institution_code))
-    of_divisions = {key: sum_days(each.days for each in part) for key, part in by_division.items()}
-    all_days = sum_days(of_divisions.values())
+    def rows(key: Callable[[str], str]) -> tuple[BoardRow, ...]:
+        parts: dict[str, list[Kinds]] = defaultdict(list)
+        for code, kinds in found:
+            if part := key(code):
+                parts[part].append(kinds)
+        return tuple(
+            row(part, len(kinds), tally_of(kinds_together(kinds)))
+            for part, kinds in sorted(parts.items())
+        )
+
     return Board(
         month,
         data_on,
         table,
-        tuple(row(each.institution_code, [each]) for each in tallies),
-        tuple(row(key, part) for key, part in sorted(by_group.items()) if key),
-        tuple(
-            _row(key, part, of_divisions[key], month, data_on, table, closed)
-            for key, part in sorted(by_division.items())
-            if key
-        ),
-        _row("", tallies, all_days, month, data_on, table, closed),
+        tuple(row(code, 1, tally_of(kinds)) for code, kinds in found),
+        rows(lambda code: members.group_of(code, month.last)),
+        rows(division_of),
+        row("", len(found), tally_of(kinds_together(kinds for _, kinds in found))),
     )
-
-
-def _parted(
-    tallies: Iterable[InstitutionTally], key: Callable[[InstitutionTally], str]
-) -> dict[str, list[InstitutionTally]]:
-    parts: dict[str, list[InstitutionTally]] = defaultdict(list)
-    for tally in tallies:
-        parts[key(tally)].append(tally)
-    return parts
 
 
 def _row(
     key: str,
-    part: list[InstitutionTally],
-    days: Mapping[date, DayTally],
-    month: Month,
+    clinics: int,
+    tally: Tally,
     data_on: date,
     table: TierTable | None,
-    closed: frozenset[date],
+    outlook: Outlook,
 ) -> BoardRow:
-    due, uploaded = _sum(part, "due"), _sum(part, "uploaded")
-    opted_out = _sum(part, "opted_out")
-    own, on_time = _sum(part, "own"), _sum(part, "on_time")
-    card_own, card_uploaded = _sum(part, "card_own"), _sum(part, "card_uploaded")
-    whole = Rate(RateName.WHOLE_MONTH, uploaded, due, data_on, own, uploaded - own, opted_out)
-    in_time = Rate(RateName.WITHIN_24H, on_time, due, data_on, opted_out=opted_out)
-    card = Rate(
-        RateName.IC_CARD,
-        card_uploaded,
-        _sum(part, "card_due"),
-        knows_until(RateName.IC_CARD, data_on),
-        card_own,
-        card_uploaded - card_own,
-        opted_out,
-    )
-    score = table.score(uploaded, due) if table else None
+    due, uploaded = quantity_of(tally.due), quantity_of(tally.uploaded)
+    opted_out, own = quantity_of(tally.opted_out), quantity_of(tally.own)
+    card_uploaded, card_own = quantity_of(tally.card_uploaded), quantity_of(tally.card_own)
     tier = table.next_tier(uploaded, due) if table else None
     return BoardRow(
         key,
-        len(part),
-        in_time,
-        whole,
-        card,
-        score,
+        clinics,
+        Rate(RateName.WITHIN_24H, quantity_of(tally.on_time), due, data_on, opted_out=opted_out),
+        Rate(RateName.WHOLE_MONTH, uploaded, due, data_on, own, uploaded - own, opted_out),
+        Rate(
+            RateName.IC_CARD,
+            card_uploaded,
+            quantity_of(tally.card_due),
+            knows_until(RateName.IC_CARD, data_on),
+            card_own,
+            card_uploaded - card_own,
+            opted_out,
+        ),
+        table.score(uploaded, due) if table else None,
         tier,
-        _fewest(part, tier.at_least * due - uploaded) if tier else None,
-        expected_ends(days, month, data_on, closed),
+        _fewest(tally.open, tier.at_least * due - uploaded) if tier else None,
+        outlook,
     )
 
 
-def _sum(part: Iterable[InstitutionTally], name: str) -> Decimal:
-    return quantity_of(sum(getattr(each, name) for each in part))
-
-
-def _fewest(part: Iterable[InstitutionTally], needed: Decimal) -> int | None:
+def _fewest(sizes: Mapping[int, int], needed: Decimal) -> int | None:
     """The least number of open orders whose quantities sum to ``needed``: the largest first."""
     left = int((needed * 1000).to_integral_value(ROUND_CEILING))
-    sizes: Counter[int] = Counter()
-    for each in part:
-        for size, count in each.open.items():
-            sizes[size] += count
     chosen = 0
     for size in sorted(sizes, reverse=True):
         if left <= 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,9 +10,10 @@ from decimal import Decimal
 from sqlalchemy import Connection
 
 from broker.rates.month import Month
-from broker.store.rate_tallies import institution_tallies
+from broker.store.rate_tallies import institution_kinds, kinds_together, tally_of
 from mapping.moment import TAIPEI
-from mapping.rates.forecast import LEARNS_FROM, DayTally, Forecast, Forecaster
+from mapping.rates.completion import LEARNS_FROM, DayTally
+from mapping.rates.forecast import Forecast, Forecaster
 from mapping.rates.rate import percent_of
 from mapping.rates.score import TierTable, tier_table_on
 
@@ -57,34 +58,16 @@ def outlook_of(
     """The end of the month and of its quarter for all of ``institutions`` together (None:
     everywhere). ``closed`` are days without visits, such as the ``holidays`` of the settings."""
     data_on = now.astimezone(TAIPEI).date()
-    tallies = institution_tallies(
+    found = institution_kinds(
         connection, institutions, learns_since(month, data_on), (month.first, month.last), data_on
     )
-    return expected_ends(sum_days(each.days for each in tallies), month, data_on, closed)
+    tally = tally_of(kinds_together(kinds for _, kinds in found))
+    return expected_ends(tally.days, month, data_on, closed)
 
 
 def learns_since(month: Month, data_on: date) -> date:
     """The first day that must be read for the quarter and for what there is to learn."""
     return min(month.quarter[0], data_on - timedelta(days=LEARNS_FROM))
-
-
-def sum_days(parts: Iterable[Mapping[date, DayTally]]) -> dict[date, DayTally]:
-    """The days of several institutions together."""
-    total: dict[date, DayTally] = {}
-    for days in parts:
-        for day, tally in days.items():
-            found = total.get(day)
-            if found is None:
-                found = total[day] = DayTally()
-            found.due += tally.due
-            for into, events in (
-                (found.on_time, tally.on_time),
-                (found.late, tally.late),
-                (found.arrived, tally.arrived),
-            ):
-                for age, part in events.items():
-                    into[age] = into[age] + part if age in into else part
-    return total
 
 
 def expected_ends(

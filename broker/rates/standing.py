@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from sqlalchemy import Connection
 
 from broker.store.rate_orders import quantity_of
-from broker.store.rate_tallies import institution_tallies
+from broker.store.rate_tallies import institution_kinds, tally_of
 
 _TENTH = Decimal("0.1")
 
@@ -32,15 +32,17 @@ class Standing:
 
 def standings(connection: Connection, first: date, last: date) -> list[Standing]:
     """Each clinic with orders of visits from ``first`` to ``last``, counted as ``rates`` counts."""
+    found = institution_kinds(connection, None, first, (first, last), last)
+    tallies = [(code, tally_of(kinds)) for code, kinds in found]
     return [
         Standing(
-            tally.institution_code,
+            code,
             *(
                 quantity_of(thousandths)
                 for thousandths in (tally.due, tally.uploaded, tally.on_time, tally.opted_out)
             ),
         )
-        for tally in institution_tallies(connection, None, first, (first, last), last)
+        for code, tally in tallies
     ]
 
 

@@ -29,6 +29,17 @@ rate_order = Table(
     sqlite_with_rowid=False,
 )
 
+# The few whose report may be another order's.
+_PAIRED = text("paired_code != order_code")
+Index(
+    "rate_order_paired",
+    rate_order.c.visit_on,
+    rate_order.c.institution_code,
+    rate_order.c.visit_id,
+    sqlite_where=_PAIRED,
+    postgresql_where=_PAIRED,
+)
+
 # The accepted results of orders, so that rates of many institutions open no record.
 _LIVING = text("was_accepted AND state != 'superseded' AND visit_id IS NOT NULL")
 Index(

@@ -1,51 +1,29 @@
 """What a rate will be when the reports, verdicts and visits that are still to come are there.
 
 The last days always look low: reports are not back yet (seed 000, 查詢方式-2: 111/11/10-14 at 0 %).
-How many come at which age is learnt from the same institution's own days: for each age the share of
-what was open that came at that age (the product-limit estimator, so that young days teach too), and
-for visits how much of a day's card data arrives at which age.
+How many come at which age is learnt from the same institution's own days (``completion``).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
-HORIZON = 60
-"""Days after a visit in which anything is still expected."""
-LEARNS_FROM = 90
-"""Days of visits that are looked at."""
+from mapping.rates.completion import HORIZON, LEARNS_FROM, Completion, DayTally, completion
+
 LEAST = Decimal(30)
-"""Quantity that must be due in those days before a forecast is made."""
-_WEEKS = 8
+"""Quantity that must be due in the days that are learnt from before a forecast is made."""
+_USUAL_DAYS = 56
+_YOUNG = 14
 _ONE = Decimal(1)
+_HALF = Decimal("0.5")
 _NOTHING = Decimal(0)
 _STEP = Decimal("0.1")
-
-
-@dataclass(slots=True)
-class DayTally:
-    """The orders of one day of visits. ``on_time`` and ``late`` are quantities by age: the days
-    from the visit until the upload was known to be accepted; ``arrived`` those due by the age at
-    which their card data came."""
-
-    due: Decimal = _NOTHING
-    on_time: dict[int, Decimal] = field(default_factory=dict)
-    late: dict[int, Decimal] = field(default_factory=dict)
-    arrived: dict[int, Decimal] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """By age in days: ``on_time[a]`` and ``late[a]`` are the shares of what is open at the end of
-    age ``a`` that will still come; ``known[a]`` the share of a day's orders whose card data is
-    there by then."""
-
-    on_time: Sequence[Decimal]
-    late: Sequence[Decimal]
-    known: Sequence[Decimal]
+_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,53 +40,9 @@ class Forecast:
     days_to_come: int
 
 
-def completion(days: Mapping[date, DayTally], today: date) -> Completion:
-    """How the days before ``today`` filled up. What is known is known to the end of ``today``."""
-    size = HORIZON + 2
-    # Each as steps by age: what begins or ends to count there.
-    risk, seen_by = [_NOTHING] * size, [_NOTHING] * size
-    came_on_time, came_late, arrived = [_NOTHING] * size, [_NOTHING] * size, [_NOTHING] * size
-    for day, tally in days.items():
-        age_now = (today - day).days
-        if not 0 <= age_now <= LEARNS_FROM:
-            continue
-        last = min(age_now, HORIZON)
-        risk[0] += tally.due
-        risk[last + 1] -= tally.due
-        for events, came in ((tally.on_time, came_on_time), (tally.late, came_late)):
-            for age, part in events.items():
-                if age <= last:
-                    came[age] += part
-                    risk[age + 1] -= part
-                    risk[last + 1] += part
-        for age, part in tally.arrived.items():
-            if age <= last:
-                arrived[age] += part
-                seen_by[age] += part
-                seen_by[last + 1] -= part
-    for age in range(1, HORIZON + 1):
-        risk[age] += risk[age - 1]
-        seen_by[age] += seen_by[age - 1]
-    on_time, late = [_NOTHING] * (HORIZON + 1), [_NOTHING] * (HORIZON + 1)
-    known = [_ONE] * (HORIZON + 1)
-    for age in range(HORIZON - 1, -1, -1):
-        following = age + 1
-        on_time[age], late[age] = on_time[following], late[following]
-        known[age] = known[following]
-        if came_on_time[following] or came_late[following]:
-            of_time = came_on_time[following] / risk[following]
-            of_late = came_late[following] / risk[following]
-            stays = _ONE - of_time - of_late
-            on_time[age] = of_time + stays * on_time[following]
-            late[age] = of_late + stays * late[following]
-        if arrived[following]:
-            known[age] *= _ONE - arrived[following] / seen_by[following]
-    return Completion(on_time, late, known)
-
-
-_End = tuple[tuple[Decimal, ...], Decimal]
-"""What a day is expected to end as, as the fields of a forecast, and what is due of it and not
-known yet."""
+_End = tuple[Decimal, Decimal, Decimal, Decimal, Decimal, Decimal]
+"""What is due, on time and uploaded of a day by now; what is expected to be on time and uploaded of
+it; what is due of it and not known yet."""
 
 
 class Forecaster:
@@ -118,17 +52,24 @@ class Forecaster:
     """
 
     def __init__(self, days: Mapping[date, DayTally], today: date) -> None:
-        self._days = days
+        self._days = sorted(days)
+        self._tallies = [days[day] for day in self._days]
         self._today = today
-        learnt = [tally for day, tally in days.items() if 0 <= (today - day).days <= LEARNS_FROM]
-        self.knows_enough = sum((tally.due for tally in learnt), _NOTHING) >= LEAST
+        self._begun = bisect_right(self._days, today)
+        since = bisect_left(self._days, today - timedelta(days=LEARNS_FROM))
+        learnt = self._tallies[since : self._begun]
+        due = sum([tally.due for tally in learnt], _NOTHING)
+        self.knows_enough = due >= LEAST
         if self.knows_enough:
             self._curve = completion(days, today)
-            self._usual = _usual_due(days, self._curve, today)
-            self._new = _of_new_orders(learnt, self._curve)
-            self._ends = {
-                day: self._end_of(day, tally) for day, tally in days.items() if day <= today
-            }
+            self._known_from = next(
+                age for age, share in enumerate(self._curve.known) if share > _HALF
+            )
+            self._usual = self._usual_due()
+            self._new = _of_new_orders(learnt, due, self._curve)
+            # Those of the days from the place ``_since`` on: the rest is made when it is asked for.
+            self._since = self._begun
+            self._ends: list[_End] = []
 
     def of(self, first: date, last: date, closed: frozenset[date] = frozenset()) -> Forecast | None:
         """The rates of the visits from ``first`` to ``last`` as they will be when all is settled.
@@ -138,33 +79,49 @@ class Forecaster:
         """
         if not self.knows_enough:
             return None
-        totals = [_NOTHING] * 6
-        missing = _NOTHING
-        for day, (known, lacking) in self._ends.items():
-            if first <= day <= last:
-                missing += lacking
-                for place in _PLACES:
-                    totals[place] += known[place]
-        day = max(first, self._today - timedelta(days=_YOUNG))
-        to_come = 0
-        while day <= last:
-            to_come += day > self._today
-            if day not in closed and day not in self._days and not self._is_known(day):
-                missing += self._usual[day.weekday()]
-            day += timedelta(days=1)
-        for place, share in enumerate((_ONE, *self._new)):
-            totals[place] += missing * share
+        begin = bisect_left(self._days, first, 0, self._begun)
+        end = bisect_right(self._days, last, 0, self._begun)
+        if begin < self._since:
+            self._ends[:0] = map(self._end_of, range(begin, self._since))
+            self._since = begin
+        found = self._ends[begin - self._since : max(begin, end) - self._since]
+        sums = [sum(column, _NOTHING) for column in zip(*found, strict=True)] or [_NOTHING] * 6
+        due_now, on_time_now, uploaded_now, on_time, uploaded, missing = sums
+        for weekday in self._lacking(first, last, closed):
+            missing += self._usual[weekday]
+        in_time, in_all = self._new
         due, on_time, uploaded, due_now, on_time_now, uploaded_now = (
-            each.quantize(_STEP, ROUND_HALF_UP) for each in totals
+            each.quantize(_STEP, ROUND_HALF_UP)
+            for each in (
+                due_now + missing,
+                on_time + missing * in_time,
+                uploaded + missing * in_all,
+                due_now,
+                on_time_now,
+                uploaded_now,
+            )
         )
-        return Forecast(due, on_time, uploaded, due_now, on_time_now, uploaded_now, to_come)
+        to_come = (last - max(self._today, first - _DAY)).days
+        return Forecast(due, on_time, uploaded, due_now, on_time_now, uploaded_now, max(to_come, 0))
 
-    def _is_known(self, day: date) -> bool:
-        """Whether most of the card data of a day must be there."""
-        age = (self._today - day).days
-        return age >= 0 and self._curve.known[min(age, HORIZON)] > _HALF
+    def _lacking(self, first: date, last: date, closed: frozenset[date]) -> Iterable[int]:
+        """The weekdays of the open days of which nothing is there, though there must be."""
+        found: list[int] = []
+        # Of older days most of the card data is there: they brought nothing.
+        for age in range(min(self._known_from - 1, _YOUNG), -1, -1):
+            day = self._today - timedelta(days=age)
+            if first <= day <= last and day not in closed and not self._has(day):
+                found.append(day.weekday())
+        begin = max(first, self._today + _DAY)
+        found += open_weekdays(begin, last, closed.union(self._days[self._begun :]))
+        return found
 
-    def _end_of(self, day: date, tally: DayTally) -> _End:
+    def _has(self, day: date) -> bool:
+        place = bisect_left(self._days, day)
+        return place < len(self._days) and self._days[place] == day
+
+    def _end_of(self, place: int) -> _End:
+        day, tally = self._days[place], self._tallies[place]
         on_time = sum(tally.on_time.values(), _NOTHING)
         uploaded = on_time + sum(tally.late.values(), _NOTHING)
         due, age = tally.due, (self._today - day).days
@@ -175,13 +132,32 @@ class Forecaster:
                 more = still * self._curve.on_time[age]
                 in_time += more
                 in_all += more + still * self._curve.late[age]
-            known = self._curve.known[age]
-            if known > _HALF:
-                lacking = due / known - due if known != _ONE else _NOTHING
-            else:
+            if age < self._known_from:
                 # Of a day of which little is there the usual day says more than what is there.
                 lacking = max(self._usual[day.weekday()] - due, _NOTHING)
-        return (due, in_time, in_all, due, on_time, uploaded), lacking
+            elif (known := self._curve.known[age]) != _ONE:
+                lacking = due / known - due
+        return due, on_time, uploaded, in_time, in_all, lacking
+
+    def _usual_due(self) -> list[Decimal]:
+        """What is due on a Monday, a Tuesday …, of days whose card data is there."""
+        today, known = self._today, self._curve.known
+        newest = max(self._known_from, 1)
+        oldest = min(_USUAL_DAYS, (today - self._days[0]).days)
+        sums = [_NOTHING] * 7
+        for place in range(self._begun - 1, -1, -1):
+            day = self._days[place]
+            age = (today - day).days
+            if age > oldest:
+                break
+            if age >= newest:
+                due, share = self._tallies[place].due, known[age]
+                sums[day.weekday()] += due if share == _ONE else due / share
+        back = open_weekdays(
+            today - timedelta(days=oldest), today - timedelta(days=newest), frozenset()
+        )
+        counts = [back.count(each) for each in range(7)]
+        return [sums[each] / counts[each] if counts[each] else _NOTHING for each in range(7)]
 
 
 def forecast(
@@ -195,38 +171,21 @@ def forecast(
     return Forecaster(days, today).of(first, last, closed)
 
 
-_HALF = Decimal("0.5")
-_YOUNG = 14
-_PLACES = range(6)
+@lru_cache(maxsize=256)
+def open_weekdays(first: date, last: date, closed: frozenset[date]) -> tuple[int, ...]:
+    """The weekdays (Monday is 0) of the days from ``first`` to ``last`` but the closed ones."""
+    days = (first + timedelta(days=each) for each in range((last - first).days + 1))
+    return tuple(day.weekday() for day in days if day not in closed)
+
+
 _Share = tuple[Decimal, Decimal]
 
 
-def _of_new_orders(learnt: Iterable[DayTally], curve: Completion) -> _Share:
+def _of_new_orders(learnt: Sequence[DayTally], due: Decimal, curve: Completion) -> _Share:
     """The shares of orders not seen yet that will be on time, and uploaded at all: those of the
     day of the visit itself, and what comes of the others."""
-    due = on_time = late = _NOTHING
-    for tally in learnt:
-        due += tally.due
-        on_time += tally.on_time.get(0, _NOTHING)
-        late += tally.late.get(0, _NOTHING)
-    at_once_on_time, at_once_late = on_time / due, late / due
+    at_once_on_time = sum([each.on_time.get(0, _NOTHING) for each in learnt], _NOTHING) / due
+    at_once_late = sum([each.late.get(0, _NOTHING) for each in learnt], _NOTHING) / due
     left = _ONE - at_once_on_time - at_once_late
     in_time = at_once_on_time + left * curve.on_time[0]
     return in_time, in_time + at_once_late + left * curve.late[0]
-
-
-def _usual_due(days: Mapping[date, DayTally], curve: Completion, today: date) -> list[Decimal]:
-    """What is due on a Monday, a Tuesday …, of days whose card data is there."""
-    sums, counts = [_NOTHING] * 7, [0] * 7
-    begins = min(days, default=today)
-    for back in range(1, min(7 * _WEEKS, (today - begins).days) + 1):
-        known = curve.known[back]
-        if known <= _HALF:
-            continue
-        day = today - timedelta(days=back)
-        weekday = day.weekday()
-        counts[weekday] += 1
-        tally = days.get(day)
-        if tally is not None:
-            sums[weekday] += tally.due if known == _ONE else tally.due / known
-    return [sums[each] / counts[each] if counts[each] else _NOTHING for each in range(7)]

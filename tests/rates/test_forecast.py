@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mapping.rates.forecast import HORIZON, DayTally, forecast
+from mapping.rates.completion import HORIZON, DayTally
+from mapping.rates.forecast import forecast
 
 QUARTER = date(2026, 10, 1), date(2026, 12, 31)
 BEGIN = date(2026, 8, 1)
