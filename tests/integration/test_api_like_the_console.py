@@ -143,7 +143,23 @@ def test_every_answer_that_is_read_is_just_as_the_document_says(
             assert not errors, (path, errors[0].message, list(errors[0].instance_path))
             seen.append(each.name)
     read = {each.name for each in OPERATIONS if each.method == "GET"}
-    assert read - set(seen) <= {"describe", "watch", "showDocument"}
+    assert read - set(seen) == {"describe", "watch", "showDocument"}
+
+
+def test_what_a_list_shows_of_a_result_is_masked(
+    console: RunningConsole, clinic: str, operator: str
+) -> None:
+    for token, path in ((clinic, "/inbox"), (operator, "/critical")):
+        _, told, _ = ask(console, token, path)
+        assert told["items"][0]["records"], path
+        assert "•" in told["items"][0]["patient"]
+    for number in paths_of(console, operator)["record"]:
+        _, told, _ = ask(console, operator, f"/records/{number}")
+        text = json.dumps(told, ensure_ascii=False)
+        for each in (*PEOPLE, STRANGER):
+            assert each.national_id not in text
+            assert each.name not in text
+            assert each.name.replace("^", "") not in text
 
 
 def test_a_person_is_added_changed_locked_reset_and_each_is_noted(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from broker.access.roles import Permission
 from broker.store.code_maps import CodeDecision, standing_decisions
 from broker.store.line_habits import ChangedHabit, changed_habits
+from broker.store.reading import beyond_reach
 from broker.unmapped_codes import UnmappedCode, gather_evidence, unmapped_codes
 from broker.web.api.operation import Answer, Call, Operation, instant, not_found, page, paged
 from broker.web.api.shapes import (
@@ -52,7 +53,9 @@ async def show_unmapped(call: Call) -> Answer:
     def look(connection: Connection) -> dict[str, Any] | None:
         for each in unmapped_codes(connection, sources_of(person, desk)):
             if _id_of(each) == call.path["waiting"]:
-                evidence = gather_evidence(connection, each, desk.profiles, desk.readers)
+                # What speaks for a meaning is what others decided too, and what clinics ordered.
+                with beyond_reach(connection):
+                    evidence = gather_evidence(connection, each, desk.profiles, desk.readers)
                 return {
                     **_waiting(each),
                     "names": list(evidence.names),

@@ -86,6 +86,7 @@ def _operation(each: Operation) -> dict[str, Any]:
                 "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,100}$"},
             }
         )
+    media = (each.media,) if isinstance(each.media, str) else each.media
     shown: dict[str, Any] = {
         "operationId": each.name,
         "summary": each.summary,
@@ -94,7 +95,7 @@ def _operation(each: Operation) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "Done.",
-                "content": {each.media: {"schema": dict(each.answers)}},
+                "content": {kind: {"schema": dict(each.answers)} for kind in media},
             },
             **{status: {"$ref": "#/components/responses/Problem"} for status in _refusals(each)},
             "default": {"$ref": "#/components/responses/Problem"},

@@ -53,8 +53,8 @@ class Operation:
     query: Mapping[str, Schema] = field(default_factory=dict)
     body: Schema | None = None
     answers: Schema = field(default_factory=lambda: {"type": "object"})
-    media: str = "application/json"
-    """Of the 200; ``*/*`` where it depends."""
+    media: str | tuple[str, ...] = "application/json"
+    """Of the 200; several where the caller chooses."""
     takes: str = "application/json"
     """Of the body. Anything else comes as bytes, as they were sent."""
     is_secret: bool = False

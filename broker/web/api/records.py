@@ -14,7 +14,7 @@ from broker.replay_trial import ReplayLine, try_replay
 from broker.states import RecordState
 from broker.store.reading import beyond_reach
 from broker.store.record_list import RecordQuery, list_records, next_after
-from broker.store.record_way import find_record, record_way
+from broker.store.record_way import RecordWay, find_record, record_way
 from broker.store.rows import AnyRow
 from broker.web.api.operation import (
     Answer,
@@ -42,11 +42,14 @@ from broker.web.api.shapes import (
 )
 from broker.web.console.actions import Subject, audit, name_of, order
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.looks import masked_text
 from broker.web.console.masking import masked_raw
 from broker.web.console.provenance import origin_kind, shown_fields
+from broker.web.console.record import report_of_way
 from broker.web.identity import person_of
 from mapping.finding import Finding
 from mapping.record import Fields, record_from_json
+from mapping.report import LabReport
 from mapping.visit import Visit
 
 _ID = {"record": whole(1)}
@@ -68,9 +71,15 @@ async def list_them(call: Call) -> Answer:
 async def show(call: Call) -> Answer:
     """The way of one record; who it is about stays masked."""
     desk, person = call.request.app[DESK], person_of(call.request)
-    way = await desk.read(lambda c: record_way(c, person.reach, call.path["record"]))
-    if way is None:
+
+    def look(connection: Connection) -> tuple[RecordWay, LabReport | None] | None:
+        found = record_way(connection, person.reach, call.path["record"])
+        return None if found is None else (found, report_of_way(found, desk))
+
+    found = await desk.read(look)
+    if found is None:
         raise not_found()
+    way, report = found
     fields = _fields(way.row, desk)
     return {
         **_row(way.row),
@@ -87,6 +96,7 @@ async def show(call: Call) -> Answer:
         ],
         "visit": None if way.visit is None else _visit(way.row.visit_id, way.visit),
         "raw": masked_raw(way.receipt.raw, way.receipt.media),
+        "report": None if report is None else _report(report),
         "header": fields[0] if fields else [],
         "rows": fields[1:],
         "versions": [each.id for each in way.versions],
@@ -260,6 +270,34 @@ def _part(part: Fields, desk: Desk) -> list[dict[str, Any]]:
     ]
 
 
+def _report(report: LabReport) -> dict[str, Any]:
+    """As it is read today; running text, which may name the patient, is masked."""
+    return {
+        "status": report.status.value,
+        "reported_at": instant(report.reported_at.at) if report.reported_at else None,
+        "specimen": report.specimen.kind,
+        "place": report.place,
+        "lines": [
+            {
+                "codings": [
+                    {"code": each.code, "display": each.display, "system": each.system}
+                    for each in line.codings
+                ],
+                "value": masked_text(line.value, line.value_type),
+                "unit": line.unit,
+                "range": {
+                    "low": line.reference.low,
+                    "high": line.reference.high,
+                    "text": line.reference.text,
+                },
+                "flags": list(line.abnormal_flags),
+                "place": line.place,
+            }
+            for line in report.observations
+        ],
+    }
+
+
 def _visit(visit_id: int, visit: Visit) -> dict[str, Any]:
     return {
         "id": visit_id,
@@ -314,6 +352,24 @@ _WAY = {
         )
     ),
     "raw": {**or_null(TEXT), "description": "The payload with all masked that may say who it is."},
+    "report": or_null(
+        told(
+            status=TEXT,
+            reported_at=INSTANT,
+            specimen=TEXT,
+            place=TEXT,
+            lines=every(
+                told(
+                    codings=every(told(code=TEXT, display=TEXT, system=TEXT)),
+                    value=TEXT,
+                    unit=TEXT,
+                    range=told(low=TEXT, high=TEXT, text=TEXT),
+                    flags=every(TEXT),
+                    place=TEXT,
+                )
+            ),
+        )
+    ),
     "header": _PART,
     "rows": every(_PART),
     "versions": every(NUMBER),

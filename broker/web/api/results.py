@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from adapters.ports.report_view import ReportView
+from broker.access.masking import masked_id
 from broker.access.roles import Permission
 from broker.delivery.agreement import DeliveryFormat, DeliveryState
 from broker.delivery.reading import ReportReading
@@ -23,6 +25,7 @@ from broker.store.outbox import (
     inbox_of,
     inbox_row,
 )
+from broker.store.result_glance import Glance, Place, glances_of
 from broker.store.rows import AnyRow
 from broker.web.api.operation import (
     Answer,
@@ -75,17 +78,19 @@ _MEDIA = {
 
 
 async def inbox(call: Call) -> Answer:
-    desk, person = call.request.app[DESK], person_of(call.request)
-    rows = await desk.read(
+    """Patients are masked until one is opened."""
+    person = person_of(call.request)
+    return await _with_glances(
+        call,
         lambda c: inbox_of(
             c,
             person.reach,
             before=call.query.get("after"),
             count=call.limit + 1,
             unread=call.query.get("unread", False),
-        )
+        ),
+        delivery_json,
     )
-    return listing(rows, call.limit, delivery_json)
 
 
 async def show_result(call: Call) -> Answer:
@@ -187,17 +192,42 @@ async def settle_delivery(call: Call) -> Answer:
 
 
 async def critical(call: Call) -> Answer:
-    desk, person = call.request.app[DESK], person_of(call.request)
-    rows = await desk.read(
+    """Patients are masked."""
+    person = person_of(call.request)
+    return await _with_glances(
+        call,
         lambda c: critical_of(
             c,
             person.reach,
             unconfirmed=call.query.get("unconfirmed", True),
             before=call.query.get("after"),
             count=call.limit + 1,
-        )
+        ),
+        critical_json,
     )
-    return listing(rows, call.limit, critical_json)
+
+
+async def _with_glances(
+    call: Call,
+    rows_of: Callable[[Connection], list[AnyRow]],
+    make: Callable[[AnyRow], dict[str, Any]],
+) -> Answer:
+    """A page of rows that tell of results, each with what a list shows of its result."""
+    desk, person = call.request.app[DESK], person_of(call.request)
+
+    def look(connection: Connection) -> tuple[list[AnyRow], dict[Place, Glance]]:
+        rows = rows_of(connection)
+        places = [(row.receipt_id, row.number) for row in rows]
+        return rows, glances_of(connection, person.reach, places)
+
+    rows, glances = await desk.read(look)
+
+    def whole_row(row: AnyRow) -> dict[str, Any]:
+        seen = glances[row.receipt_id, row.number]
+        records = [{"id": number, "order_code": code} for number, code in seen.records]
+        return {**make(row), "patient": masked_id(seen.national_id), "records": records}
+
+    return listing(rows, call.limit, whole_row)
 
 
 async def confirm(call: Call) -> Answer:
@@ -352,6 +382,7 @@ _DELIVERY = {
     "settled_at": INSTANT,
     "settled_by": TEXT,
 }
+_GLANCE = {"patient": TEXT, "records": every(told(id=NUMBER, order_code=TEXT))}
 _CRITICAL = {
     "id": NUMBER,
     "clinic_code": TEXT,
@@ -402,7 +433,7 @@ OPERATIONS = (
         _P.RECEIVE_RESULTS,
         inbox,
         query=paged({"unread": {"type": "boolean"}}),
-        answers=page_of(**_DELIVERY),
+        answers=page_of(**_DELIVERY, **_GLANCE),
     ),
     Operation(
         "GET",
@@ -423,8 +454,8 @@ OPERATIONS = (
         show_document,
         path_parts=_ID,
         query={"format": choice("pdf", "csv", "xlsx")},
-        answers={},
-        media="*/*",
+        answers={"type": "string", "format": "binary"},
+        media=tuple(kind.partition(";")[0] for kind in _MEDIA.values()),
     ),
     Operation(
         "POST",
@@ -490,7 +521,7 @@ OPERATIONS = (
         _P.SEE_WORK,
         critical,
         query=paged({"unconfirmed": {"type": "boolean"}}),
-        answers=page_of(**_CRITICAL),
+        answers=page_of(**_CRITICAL, **_GLANCE),
     ),
     Operation(
         "POST",

@@ -23,10 +23,12 @@ from broker.web.api import (
     worklist,
 )
 from broker.web.api.answering import handler_of, problems
-from broker.web.api.events import PULSE, Pulse
+from broker.web.api.live_views import LIVE, LiveViews
 from broker.web.api.openapi import BASE, openapi_document
 from broker.web.api.operation import Answer, Call, Operation
 from broker.web.api.results import DELIVERY, DeliveryDesk
+from broker.web.console.desk import DESK
+from broker.web.entrance import ACCESS
 from broker.web.identity import Guard
 
 
@@ -56,7 +58,12 @@ OPERATIONS: tuple[Operation, ...] = (
 def install_api(application: web.Application, delivery: DeliveryDesk) -> None:
     """Add the API to an application that has its access guard and the console's desk."""
     application[DELIVERY] = delivery
-    application[PULSE] = Pulse()
+    application[LIVE] = live = LiveViews(application[DESK], application[ACCESS])
+
+    async def end_views(_: web.Application) -> None:
+        live.end_all()
+
+    application.on_shutdown.append(end_views)
     # Outermost, so that what is said before a handler is found has the same shape.
     application.middlewares.insert(0, problems)
     application.add_routes([_route(each) for each in OPERATIONS])

@@ -192,7 +192,7 @@ def _values(
         "urgency": urgency(row.due_at if waits else None, now, desk.warn),
         "raw": raw,
         "size": len(way.receipt.raw),
-        "report": _report_of(way, desk),
+        "report": report_of_way(way, desk),
         "fields": _fields(row, findings, desk, language, clear),
         "findings": [_shown(each, desk, language) for each in findings],
         "verdicts": [
@@ -206,7 +206,7 @@ def _values(
     }
 
 
-def _report_of(way: RecordWay, desk: Desk) -> LabReport | None:
+def report_of_way(way: RecordWay, desk: Desk) -> LabReport | None:
     """The report as it is read today; None where its bytes are none."""
     number, _, _ = way.row.slot.partition("/")
     reader = desk.readers.get(Media(way.receipt.media))
