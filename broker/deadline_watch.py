@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from adapters.ports.intake import StorageUnavailable
 from broker.alarm_settling import AlarmSettling, log_alarm
-from broker.lateness import AHEAD, Pace, risk_horizon
+from broker.lateness import AHEAD, risk_horizon
 from broker.logs import log_event
 from broker.nodes import Node
 from broker.opening_hours import ALWAYS, OpeningHours
@@ -21,19 +21,18 @@ from broker.store.alarms import (
     AlarmKey,
     AlarmKind,
     Threat,
-    Unconfirmed,
-    pace_of,
-    unconfirmed,
 )
 from broker.store.critical import corrections_by_clinic, unconfirmed_by_clinic
 from broker.store.engine import open_snapshot
+from broker.store.paces import Known, Paces
+from broker.store.unconfirmed import LONG_AGO, Unconfirmed, split_at, unconfirmed_groups
 from broker.store.verdict_waits import overdue_verdicts
 from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
-# More than any two paces together.
-_SLOWEST = timedelta(days=2)
+# What sends and people took lately changes slowly.
+_PACES_FOR = timedelta(minutes=15)
 CRITICAL_WITHIN = timedelta(minutes=30)
 """A critical result is to be confirmed within this time."""
 _WAITING_FOR_A_PERSON = (RecordState.HELD.value, RecordState.REJECTED.value)
@@ -58,6 +57,8 @@ class DeadlineWatch:
         self._clock = clock
         self._hours = hours or {}
         self._ahead = ahead
+        self._paces = Known()
+        self._paces_at: datetime | None = None
 
     async def look(self) -> None:
         """Compare what is at risk with the open alarms, unless another node does. Raises
@@ -84,24 +85,19 @@ class DeadlineWatch:
 
     def _threats(self, now: datetime) -> dict[AlarmKey, Threat]:
         found: dict[AlarmKey, Threat] = {}
-        paces: dict[tuple[str, str], Pace] = {}
-        views = [
-            risk_horizon(now, hours, ahead=self._ahead + _SLOWEST)
-            for hours in {ALWAYS, *self._hours.values()}
-        ]
         with open_snapshot(self._reader) as connection:
-            for group in unconfirmed(connection, now, max(views)):
-                parties = (group.uploader_code, group.clinic_code)
-                if parties not in paces:
-                    paces[parties] = pace_of(connection, *parties, now)
-                kind = self._kind(group, paces[parties], now)
-                if kind is None:
-                    continue
+            paces = Paces(connection, now, self._known_paces(now))
+            for group in unconfirmed_groups(connection):
                 is_held = group.state == RecordState.HELD.value
                 reason = group.held_reason if is_held else group.state
-                key = AlarmKey(kind, group.uploader_code or group.clinic_code, reason)
-                known = found.get(key, Threat(0, group.due_at))
-                found[key] = Threat(known.records + group.records, min(known.due_at, group.due_at))
+                edges = (LONG_AGO, now, self._horizon(group, paces, now))
+                for band in split_at(connection, group, edges):
+                    kind = AlarmKind.MISSED if band.due_at < now else AlarmKind.AT_RISK
+                    key = AlarmKey(kind, group.uploader_code or group.clinic_code, reason)
+                    known = found.get(key, Threat(0, band.due_at))
+                    found[key] = Threat(
+                        known.records + band.records, min(known.due_at, band.due_at)
+                    )
             for critical, rows in (
                 (AlarmKind.CRITICAL, unconfirmed_by_clinic(connection)),
                 (AlarmKind.CRITICAL_CORRECTED, corrections_by_clinic(connection)),
@@ -117,14 +113,18 @@ class DeadlineWatch:
                 found[key] = Threat(wait.records, wait.gone_at)
         return found
 
-    def _kind(self, group: Unconfirmed, pace: Pace, now: datetime) -> AlarmKind | None:
-        if group.is_late:
-            return AlarmKind.MISSED
-        horizon = risk_horizon(
+    def _horizon(self, group: Unconfirmed, paces: Paces, now: datetime) -> datetime:
+        """What is due before this is at risk."""
+        held = group.state in _WAITING_FOR_A_PERSON
+        return risk_horizon(
             now,
             self._hours.get(group.uploader_code, ALWAYS),
-            pace,
-            held=group.state in _WAITING_FOR_A_PERSON,
+            paces.of(group.uploader_code, group.clinic_code, held=held),
+            held=held,
             ahead=self._ahead,
         )
-        return AlarmKind.AT_RISK if group.due_at < horizon else None
+
+    def _known_paces(self, now: datetime) -> Known:
+        if self._paces_at is None or not self._paces_at <= now < self._paces_at + _PACES_FOR:
+            self._paces, self._paces_at = Known(), now
+        return self._paces

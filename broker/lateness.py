@@ -87,6 +87,21 @@ def part_horizon(
     return FAR if reach is None else risk_horizon(reach, hours, ahead=ahead)
 
 
+def part_leaves_at(
+    due: datetime, now: datetime, hours: OpeningHours, *, ahead: timedelta, margin: timedelta
+) -> datetime | None:
+    """When a part that is due then leaves by :func:`part_horizon`, as things stand; None where it
+    does not open for long."""
+    soonest = hours.next_open(now)
+    if soonest is None:
+        return None
+    at = warn_at(due, hours, ahead=ahead) or soonest
+    closed_at = hours.last_open(at)
+    if closed_at is not None and closed_at < at:
+        at = closed_at - margin
+    return max(at, soonest)
+
+
 def reward_at(due: datetime, at: datetime) -> Reward:
     """What an upload confirmed ``at`` is worth."""
     if at <= due:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
 from sqlalchemy import Engine
 
@@ -227,7 +228,7 @@ class Scheduler:
     async def _seal_due(self) -> None:
         now = self._clock()
         with self._reader.connect() as connection:
-            overview = ready_overview(connection)
+            overview = ready_overview(connection, self._parts_before(now))
         for row in overview:
             if self._seal_time(row, now) > now:
                 continue
@@ -237,7 +238,7 @@ class Scheduler:
                 continue
             try:
                 package_id = await self._sealer.seal(
-                    institution, hold.require, self._parts_before(institution, now)
+                    institution, hold.require, self._parts_before(now)(institution)
                 )
             except (StorageUnavailable, LeaseLost) as error:
                 if isinstance(error, StorageUnavailable):
@@ -263,12 +264,22 @@ class Scheduler:
             else:
                 log_event(_log, "package.sealed", package_id=package_id, institution=institution)
 
-    def _parts_before(self, institution: str, now: datetime) -> datetime:
-        """Parts of orders that are due before this leave now."""
-        hours = self._hours.get(institution, ALWAYS)
-        if not hours.is_open(now):
-            return now
-        return part_horizon(now, hours, ahead=self._parts_ahead, margin=self._press)
+    def _parts_before(self, now: datetime) -> Callable[[str], datetime]:
+        """For an institution: parts of orders that are due before this leave now."""
+
+        @cache
+        def horizon(hours: OpeningHours) -> datetime:
+            if not hours.is_open(now):
+                return now
+            return part_horizon(now, hours, ahead=self._parts_ahead, margin=self._press)
+
+        always = horizon(ALWAYS)
+
+        def parts_before(institution: str) -> datetime:
+            hours = self._hours.get(institution, ALWAYS)
+            return always if hours is ALWAYS else horizon(hours)
+
+        return parts_before
 
     def _seal_time(self, row: ReadyGroup, now: datetime) -> datetime:
         hours = self._hours.get(row.uploader_code, ALWAYS)
@@ -282,7 +293,7 @@ class Scheduler:
                 # The card leaves before the wait for company ends.
                 at = ready_at
         if row.part_due_at is not None:
-            presses = row.part_due_at < self._parts_before(row.uploader_code, now)
+            presses = row.part_due_at < self._parts_before(now)(row.uploader_code)
             at = min(at, now if presses else now + _LOOK_EVERY)
         if not hours.is_open(now):
             at = hours.next_open(now) or FAR
@@ -295,7 +306,8 @@ class Scheduler:
         now = self._clock()
         closed = {**self._closed(), **self._held_elsewhere()}
         with self._reader.connect() as connection:
-            times = [self._seal_time(row, now) for row in ready_overview(connection)]
+            overview = ready_overview(connection, self._parts_before(now))
+            times = [self._seal_time(row, now) for row in overview]
             busy = {*self._senders, *closed, *self._cards_elsewhere()}
             package_at = next_package_at(connection, busy, self._serves)
         if package_at is not None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from broker.lateness import Pace, Reward, reward_at
-from broker.opening_hours import ALWAYS, OpeningHours
+from broker.lateness import (
+    AHEAD,
+    FAR,
+    HALF_REWARD,
+    Pace,
+    Reward,
+    part_leaves_at,
+    reward_at,
+)
+from broker.opening_hours import OpeningHours
 from broker.states import RecordState
-from broker.store.alarms import Unconfirmed
+from broker.store.unconfirmed import LONG_AGO, PART, Unconfirmed
 
 
 class Remedy(StrEnum):
@@ -55,63 +63,75 @@ class PlanEntry:
         }
 
 
-def plan_uploads(
-    groups: Iterable[Unconfirmed],
-    now: datetime,
-    hours: Mapping[str, OpeningHours],
-    pace: Callable[[str, str], Pace],
-) -> list[PlanEntry]:
-    """One entry for each institution and reason, the earliest due first.
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """By what the plan tells when records leave. ``hours`` are those of the institutions that can
+    upload: who is not among them, cannot. ``pace`` is that of an uploader and a clinic."""
 
-    ``hours`` are those of the institutions that can upload: who is not among them, cannot.
-    """
+    now: datetime
+    hours: Mapping[str, OpeningHours]
+    pace: Callable[[str, str], Pace]
+    parts_ahead: timedelta = AHEAD
+    press: timedelta = timedelta()
+
+    def way_of(self, group: Unconfirmed) -> Way:
+        """What holds for all records of a group, whenever they are due."""
+        if group.state in (RecordState.HELD.value, RecordState.REJECTED.value):
+            return Way(True, None, self.now)
+        if group.uploader_code not in self.hours:
+            return Way(False, None, self.now)
+        hours = self.hours[group.uploader_code]
+        soonest = leaves_at = hours.next_open(self.now)
+        if group.held_reason == PART:
+            leaves_at = part_leaves_at(
+                group.due_at, self.now, hours, ahead=self.parts_ahead, margin=self.press
+            )
+        if soonest is None:
+            return Way(False, None, self.now)
+        pace = self.pace(group.uploader_code, group.clinic_code)
+        return Way(False, leaves_at, soonest + pace.to_receipt)
+
+
+class Way(NamedTuple):
+    """``waits`` for a person; else ``leaves_at`` then, None where it cannot. What is due before
+    ``done_at`` will not be in time."""
+
+    waits: bool
+    leaves_at: datetime | None
+    done_at: datetime
+
+    def edges(self, now: datetime) -> tuple[datetime, ...]:
+        """The due times between which records of a group are worth the same."""
+        return (LONG_AGO, *sorted({now, self.done_at, self.done_at - HALF_REWARD}), FAR)
+
+
+def plan_uploads(groups: Iterable[Unconfirmed], leaving: Leaving) -> list[PlanEntry]:
+    """One entry for each institution and reason, the earliest due first. Each group lies between
+    two of its way's edges."""
     entries: dict[tuple[str, str], PlanEntry] = {}
-    ways: dict[tuple[str, str, str, str], tuple[PlanEntry, bool, datetime | None, datetime]] = {}
+    ways: dict[tuple[str, str, str, str], Way] = {}
     for group in groups:
         alike = (group.uploader_code, group.clinic_code, group.state, group.held_reason)
         way = ways.get(alike)
         if way is None:
-            way = ways[alike] = _way(group, entries, now, hours, pace)
-        entry, waits, leaves_at, done_at = way
+            way = ways[alike] = leaving.way_of(group)
+        reason = group.held_reason or group.state
+        institution = group.uploader_code or group.clinic_code
+        entry = entries.setdefault(
+            (institution, reason),
+            PlanEntry(institution, reason, group.due_at, way.leaves_at, Remedy.NOTHING),
+        )
+        if way.leaves_at is not None and entry.leaves_at is not None:
+            entry.leaves_at = min(entry.leaves_at, way.leaves_at)
         entry.due_at = min(entry.due_at, group.due_at)
         entry.records += group.records
-        reward = reward_at(group.due_at, done_at)
+        reward = reward_at(group.due_at, way.done_at)
         entry.by_reward[reward] += group.records
-        if waits:
+        is_late = group.due_at < leaving.now
+        if way.waits:
             entry.remedy = Remedy.WORK_OFF
-        elif group.uploader_code not in hours:
+        elif group.uploader_code not in leaving.hours:
             entry.remedy = Remedy.NAME_UPLOADER
-        elif leaves_at is None or (reward is not Reward.FULL and not group.is_late):
+        elif way.leaves_at is None or (reward is not Reward.FULL and not is_late):
             entry.remedy = Remedy.OPEN_EARLIER
     return sorted(entries.values(), key=lambda entry: (entry.due_at, entry.institution_code))
-
-
-def _way(
-    group: Unconfirmed,
-    entries: dict[tuple[str, str], PlanEntry],
-    now: datetime,
-    hours: Mapping[str, OpeningHours],
-    pace: Callable[[str, str], Pace],
-) -> tuple[PlanEntry, bool, datetime | None, datetime]:
-    """What holds for all that are alike but for their due time: their entry, whether they wait
-    for a person, when they leave and when they will be there."""
-    waits = group.state in (RecordState.HELD.value, RecordState.REJECTED.value)
-    reason = group.held_reason or group.state
-    institution = group.uploader_code or group.clinic_code
-    leaves_at = None if waits else _leaves_at(group, now, hours)
-    done_at = now
-    if leaves_at is not None:
-        done_at = leaves_at + pace(group.uploader_code, group.clinic_code).to_receipt
-    entry = entries.setdefault(
-        (institution, reason),
-        PlanEntry(institution, reason, group.due_at, leaves_at, Remedy.NOTHING),
-    )
-    return entry, waits, leaves_at, done_at
-
-
-def _leaves_at(
-    group: Unconfirmed, now: datetime, hours: Mapping[str, OpeningHours]
-) -> datetime | None:
-    if group.uploader_code not in hours:
-        return None
-    return hours.get(group.uploader_code, ALWAYS).next_open(now)

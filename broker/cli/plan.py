@@ -6,17 +6,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from functools import cache
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.config import load_settings
-from broker.lateness import FAR, Pace, Reward
-from broker.store.alarms import pace_of, unconfirmed
-from broker.store.engine import open_reader, open_snapshot
-from broker.upload_plan import PlanEntry, Remedy, plan_uploads
+from broker.lateness import Reward
+from broker.plan_reading import read_plan
+from broker.store.engine import open_reader
+from broker.upload_plan import PlanEntry, Remedy
 from mapping.errors import Language
 from mapping.moment import TAIPEI
 
@@ -52,41 +51,60 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.config, os.environ)
     entries = [
         entry
-        for entry in read_plan(settings, datetime.now(UTC))
+        for entry in read_plan_of(settings, datetime.now(UTC))
         if arguments.institution in (None, entry.institution_code)
     ]
+    cards = {each.code: each.credential_kind.value for each in settings.institutions}
     if arguments.json:
-        told = {"entries": [entry.to_json() for entry in entries]}
+        told = {
+            "entries": [
+                {**entry.to_json(), "credential": cards.get(entry.institution_code, "")}
+                for entry in entries
+            ]
+        }
         sys.stdout.write(json.dumps(told) + "\n")
     else:
-        sys.stdout.write(_text(entries, arguments.language))
+        sys.stdout.write(_text(entries, cards, arguments.language))
     return int(any(entry.remedy is not Remedy.NOTHING for entry in entries))
 
 
-def read_plan(settings: Settings, now: datetime) -> list[PlanEntry]:
+def read_plan_of(settings: Settings, now: datetime) -> list[PlanEntry]:
     """The plan of a store as it stands. Raises ``StoreMissing``."""
+    schedule = settings.schedule
     reader = open_reader(settings.store)
     try:
-        with open_snapshot(reader) as connection:
-
-            @cache
-            def pace(uploader: str, clinic: str) -> Pace:
-                return pace_of(connection, uploader, clinic, now)
-
-            return plan_uploads(unconfirmed(connection, now, FAR), now, settings.hours, pace)
+        return read_plan(
+            reader,
+            settings.hours,
+            now,
+            parts_ahead=schedule.parts_ahead,
+            press=timedelta(minutes=schedule.press_before_minutes),
+        )
     finally:
         reader.dispose()
 
 
-def _text(entries: list[PlanEntry], language: Language) -> str:
+def _text(entries: list[PlanEntry], cards: Mapping[str, str], language: Language) -> str:
     chinese = language == "zh"
     if not entries:
         return "沒有待上傳的紀錄\n" if chinese else "Nothing waits to be uploaded.\n"
     titles = (
-        ("機構", "狀態", "筆數", "最早期限", "預計送出", "準時", "逾一日", "逾三日", "如何處理")
+        (
+            "機構",
+            "憑證",
+            "狀態",
+            "筆數",
+            "最早期限",
+            "預計送出",
+            "準時",
+            "逾一日",
+            "逾三日",
+            "如何處理",
+        )
         if chinese
         else (
             "institution",
+            "signed by",
             "state",
             "records",
             "earliest due",
@@ -102,6 +120,7 @@ def _text(entries: list[PlanEntry], language: Language) -> str:
         rows.append(
             (
                 entry.institution_code or "-",
+                cards.get(entry.institution_code, "-"),
                 entry.reason,
                 str(entry.records),
                 f"{entry.due_at.astimezone(TAIPEI):%m-%d %H:%M}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TypeAlias
@@ -139,6 +139,12 @@ class ScheduleSettings:
     max_records_per_package: int
     max_package_bytes: int
     warn_before_hours: float = 6
+
+    @property
+    def parts_ahead(self) -> timedelta:
+        """How long before its last chance a part of an order leaves without the rest: before
+        anybody is warned of what only waits."""
+        return timedelta(hours=self.warn_before_hours, minutes=self.press_before_minutes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    TextClause,
+    bindparam,
     case,
     func,
     insert,
@@ -124,10 +124,10 @@ def ready_record_ids(
     return ids
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyGroup:
+class ReadyGroup(NamedTuple):
     """What is ready for one uploader. ``ready_at`` is since when its oldest whole order waits, None
-    where only parts of orders are ready; ``part_due_at`` is when the first of those is due."""
+    where only parts of orders are ready; ``due_at`` is the earliest of all. ``part_due_at`` is when
+    the first part is due, where anybody asked."""
 
     uploader_code: str
     ready_at: datetime | None
@@ -135,88 +135,67 @@ class ReadyGroup:
     part_due_at: datetime | None = None
 
 
-def ready_overview(connection: Connection) -> list[ReadyGroup]:
-    """One for each uploader with ready records. Two steps in the indexes for each and one for each
-    that has parts, however many records wait."""
-    shared = is_shared(connection)
-    parts = {code: due for code, _, due in _instants(connection, _PARTS_OVERVIEW[shared])}
-    return [
-        ReadyGroup(code, ready_at, due_at, parts.get(code))
-        for code, ready_at, due_at in _instants(connection, _READY_OVERVIEW[shared])
-    ]
+def ready_overview(
+    connection: Connection, parts_before: Callable[[str], datetime] | None = None
+) -> list[ReadyGroup]:
+    """One for each uploader with ready records: two steps in the indexes for each, however many
+    records wait. Parts of orders are looked for where something is due before ``parts_before``."""
+    # The driver's own rows: this is asked for at each step of the scheduler.
+    cursor: Any = connection.execute(_READY_OVERVIEW[is_shared(connection)]).cursor
+    groups = []
+    for code, ready_at, due_at in cursor.fetchall():
+        since = None if ready_at is None else instant_of(ready_at)
+        due = instant_of(int(due_at)) if due_at else None
+        part_due = None
+        if parts_before is not None and due is not None and due < parts_before(code):
+            part_due = connection.execute(_FIRST_PART, {"uploader": code}).scalar()
+        groups.append(ReadyGroup(code, since, due, part_due))
+    return groups
 
 
-def _instants(
-    connection: Connection, statement: TextClause
-) -> Iterator[tuple[str, datetime | None, datetime | None]]:
-    """The driver's own rows: they are asked for at each step of the scheduler."""
-    cursor: Any = connection.execute(statement).cursor
-    for code, ready_at, due_at in cursor or ():
-        yield (
-            code,
-            None if ready_at is None else instant_of(int(ready_at)),
-            None if due_at in (None, "") else instant_of(int(due_at)),
-        )
-
-
-def _sqlite_overview(index: str, condition: str, ready_at: str) -> TextClause:
-    # One step in the index gives a code and its earliest due time, which a subquery can only give
-    # as one text. Without a hint SQLite would read all that is ready for each step.
-    step = f"""
-        SELECT coalesce(due_at, '') || '|' || uploader_code FROM record INDEXED BY {index}
-        WHERE {condition} %s ORDER BY uploader_code, due_at LIMIT 1
-    """  # noqa: S608 - constants only
-    code = "substr(found, instr(found, '|') + 1)"
-    return text(
-        f"""
+# One step in the index gives a code and its earliest due time, which a subquery can only give as
+# one text. Without the hints SQLite would read all that is ready for each step.
+_NEXT_IN_SQLITE = """
+    SELECT coalesce(due_at, '') || '|' || uploader_code
+    FROM record INDEXED BY record_ready_due
+    WHERE state = 'ready' {} ORDER BY uploader_code, due_at LIMIT 1
+    """
+_CODE = "substr(found, instr(found, '|') + 1)"
+_SQLITE_OVERVIEW = f"""
     WITH RECURSIVE uploader(found) AS (
-        SELECT ({step % ""})
+        SELECT ({_NEXT_IN_SQLITE.format("")})
         UNION ALL
-        SELECT ({step % f"AND uploader_code > {code}"}) FROM uploader WHERE found IS NOT NULL
+        SELECT ({_NEXT_IN_SQLITE.format(f"AND uploader_code > {_CODE}")})
+        FROM uploader WHERE found IS NOT NULL
     )
-    SELECT code, {ready_at}, due_at FROM (
-        SELECT {code} AS code, substr(found, 1, instr(found, '|') - 1) AS due_at
+    SELECT code, (
+        SELECT min(ready_at) FROM record INDEXED BY record_ready_since
+        WHERE state = 'ready' AND awaited = '' AND uploader_code = code AND ready_at IS NOT NULL
+    ), due_at FROM (
+        SELECT {_CODE} AS code, substr(found, 1, instr(found, '|') - 1) AS due_at
         FROM uploader WHERE found IS NOT NULL
     )
     """  # noqa: S608 - constants only
-    )
-
-
-def _shared_overview(condition: str, ready_at: str) -> TextClause:
-    return text(
-        f"""
+_SHARED_OVERVIEW = """
     WITH RECURSIVE uploader(code) AS (
-        SELECT min(uploader_code) FROM record WHERE {condition}
+        SELECT min(uploader_code) FROM record WHERE state = 'ready'
         UNION ALL
         SELECT (SELECT min(uploader_code) FROM record
-            WHERE {condition} AND uploader_code > uploader.code)
+            WHERE state = 'ready' AND uploader_code > uploader.code)
         FROM uploader WHERE uploader.code IS NOT NULL
     )
-    SELECT code, {ready_at},
-        (SELECT min(due_at) FROM record
-            WHERE {condition} AND uploader_code = code AND due_at IS NOT NULL) AS due_at
+    SELECT code,
+        (SELECT min(ready_at) FROM record
+            WHERE state = 'ready' AND awaited = '' AND uploader_code = code),
+        (SELECT min(due_at) FROM record WHERE state = 'ready' AND uploader_code = code)
     FROM uploader WHERE code IS NOT NULL
-    """  # noqa: S608 - constants only
-    )
-
-
-_READY = "state = 'ready'"
-_WHOLE = "state = 'ready' AND awaited = ''"
-_PART = "state = 'ready' AND awaited != ''"
-_SINCE = """(SELECT min(ready_at) FROM record {index}
-    WHERE {condition} AND uploader_code = code AND ready_at IS NOT NULL) AS ready_at"""
-_READY_OVERVIEW = {
-    False: _sqlite_overview(
-        "record_ready_due",
-        _READY,
-        _SINCE.format(index="INDEXED BY record_ready_since", condition=_WHOLE),
-    ),
-    True: _shared_overview(_READY, _SINCE.format(index="", condition=_WHOLE)),
-}
-_PARTS_OVERVIEW = {
-    False: _sqlite_overview("record_part_due", _PART, "NULL"),
-    True: _shared_overview(_PART, "NULL"),
-}
+    """
+_READY_OVERVIEW = {False: text(_SQLITE_OVERVIEW), True: text(_SHARED_OVERVIEW)}
+_FIRST_PART = select(func.min(record.c.due_at)).where(
+    IS_READY,
+    record.c.awaited != literal_column("''"),
+    record.c.uploader_code == bindparam("uploader"),
+)
 
 
 def next_serial(connection: Connection, institution_code: str, upload_on: date) -> int:

@@ -310,6 +310,7 @@ package = Table(
     Column("error_text", String, nullable=False, server_default=""),
     Column("raw_verdict", LargeBinary),
 )
+Index("package_of_institution", package.c.institution_code, package.c.id)
 Index(
     "package_open",
     package.c.next_at,

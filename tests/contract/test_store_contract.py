@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from adapters.ports.intake import Accepted, Door, Media, Payload
-from broker.store.alarms import AlarmKey, AlarmKind, Threat, open_alarms, settle_alarms, unconfirmed
+from broker.store.alarms import AlarmKey, AlarmKind, Threat, open_alarms, settle_alarms
 from broker.store.engine import open_reader, open_snapshot, open_writer
 from broker.store.fault_index import waiting_faults
 from broker.store.receipts import (
@@ -21,6 +21,14 @@ from broker.store.receipts import (
     settle_acknowledgements_after_crash,
 )
 from broker.store.schema import receipt, record
+from broker.store.unconfirmed import (
+    LONG_AGO,
+    PART,
+    Unconfirmed,
+    count_unconfirmed,
+    split_at,
+    unconfirmed_groups,
+)
 from broker.store.writer import Writer
 from tests.stores import store_at
 
@@ -156,7 +164,7 @@ async def test_the_database_itself_keeps_the_faults_that_wait_for_a_person(
     assert whole[:4] == (two, whole[1], "", "")
 
 
-async def test_what_is_due_is_counted_by_ten_minutes_and_alarms_open_and_close_once(
+async def test_what_is_due_is_counted_between_times_and_alarms_open_and_close_once(
     writer: Writer,
 ) -> None:
     (kept,) = await take(writer, b"a")
@@ -170,11 +178,44 @@ async def test_what_is_due_is_counted_by_ten_minutes_and_alarms_open_and_close_o
             uploader_code="3501234567",
             due_at=start + timedelta(minutes=3 * number),
         )
-    found = await writer.write(lambda c: unconfirmed(c, NOW, NOW + timedelta(days=1)))
-    assert sorted((each.due_at, each.records) for each in found) == [
-        (start, 4),
-        (start + timedelta(minutes=12), 2),
+    end = start + timedelta(minutes=15)
+    counted = Unconfirmed("3501234567", "", "ready", "", 6, start, end)
+    assert await writer.write(count_unconfirmed) == [counted]
+    (group,) = await writer.write(unconfirmed_groups)
+    assert (group.records, group.due_at) == (0, start)
+    edges = (start, start + timedelta(minutes=7), start + timedelta(minutes=15))
+    bands = await writer.write(lambda c: list(split_at(c, group, edges)))
+    assert [(band.records, band.due_at) for band in bands] == [
+        (3, start),
+        (2, start + timedelta(minutes=9)),
     ]
+    other: dict[str, object] = {
+        "state": "held",
+        "held_reason": "unmatched",
+        "clinic_code": "3501234569",
+    }
+    for number, values in enumerate(
+        (
+            {"state": "ready", "uploader_code": "3501234567", "awaited": '["x"]', "due_at": start},
+            {"state": "held", "held_reason": "waiting_final", "due_at": start},
+            {**other, "due_at": end},
+            {**other, "due_at": start},
+            {**other, "due_at": None},
+            {"state": "accepted", "due_at": start},
+            {"state": "checking", "confirmed_at": start, "due_at": start},
+        ),
+        start=10,
+    ):
+        await _add_record(writer, kept.receipt_id, str(number), **values)
+    held = Unconfirmed("", "3501234569", "held", "unmatched", 2, start, end)
+    part = Unconfirmed("3501234567", "", "ready", PART, 1, start, start)
+    assert await writer.write(count_unconfirmed) == [part, held, counted]
+    first, second = await writer.write(unconfirmed_groups)
+    assert (first.clinic_code, second.uploader_code) == ("3501234569", "3501234567")
+    bands = await writer.write(lambda c: list(split_at(c, counted, edges)))
+    assert [band.records for band in bands] == [3, 2], "the part is no whole order"
+    (band,) = await writer.write(lambda c: list(split_at(c, part, (LONG_AGO, end))))
+    assert band == part
     key = AlarmKey(AlarmKind.AT_RISK, "3501234567", "ready")
     threat = {key: Threat(6, start)}
     opened = await writer.write(lambda c: settle_alarms(c, threat, NOW))

@@ -59,7 +59,7 @@ def test_hours_come_from_the_card_the_holidays_and_the_gateway(folder: Path) -> 
 def test_the_plan_tells_institutions_apart(folder: Path) -> None:
     settings = load_settings(folder / "labbroker.toml", {})
     evening = NOW + timedelta(hours=9)
-    entries = {entry.institution_code: entry for entry in plan.read_plan(settings, evening)}
+    entries = {entry.institution_code: entry for entry in plan.read_plan_of(settings, evening)}
     assert entries[CLINIC].records == 2
     # Wednesday is a holiday: the card is back on Thursday at 8.
     assert entries[CLINIC].leaves_at == NOW.replace(hour=0) + timedelta(days=2)
