@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from broker.access.errors import LastOperator, LoginTaken
 from broker.access.roles import Permission, Role
 from broker.access.totp import new_secret
+from broker.store.access_tables import web_session
 from broker.store.audit import note
 from broker.store.audit_check import verify_trail
 from broker.store.audit_list import list_events
@@ -21,6 +22,7 @@ from broker.store.credentials import (
     credentials_of,
     keep_password,
     propose_second_factor,
+    still_hold,
     take_recovery_code,
     take_step,
 )
@@ -32,6 +34,7 @@ from broker.store.sessions import (
     digest_of_token,
     find_session,
     open_session,
+    still_open,
     touch_session,
 )
 from broker.store.sign_in_failures import begin_attempt, forgive_attempt
@@ -158,3 +161,51 @@ def _note(connection: object, person: str) -> None:
         institution="3501200000",
         at=NOW,
     )
+
+
+@pytest.mark.parametrize("first", ["password", "reset"])
+def test_of_a_reset_and_a_password_that_meet_the_reset_stands(engine: Engine, first: str) -> None:
+    """Two nodes at once: whoever is first, what was typed before the reset opens nothing after."""
+    with engine.begin() as connection:
+        new = NewPerson("chen", "", Role.CLINIC, frozenset({"3501200000"}))
+        add_person(connection, new, NOW, "test")
+        known = credentials_of(connection, "chen", NOW)
+        assert known is not None
+        token = open_session(connection, known.person_id, Stage.PASSWORD, NOW)
+        session = find_session(connection, token, NOW)
+        assert session is not None
+    person_id, is_held = known.person_id, threading.Event()
+
+    def choose() -> bool:
+        with engine.begin() as connection:
+            if not still_open(connection, session):
+                return False
+            is_held.set()
+            keep_password(connection, person_id, "hash")
+            close_sessions_of(connection, person_id)
+            open_session(connection, person_id, Stage.FULL, NOW)
+            return True
+
+    def reset() -> None:
+        with engine.begin() as connection:
+            reset_person(connection, "chen", NOW, "test")
+            is_held.set()
+
+    works = [choose, reset] if first == "password" else [reset, choose]
+    threads = [threading.Thread(target=works[0]), threading.Thread(target=works[1])]
+    threads[0].start()
+    assert is_held.wait(20)
+    if engine.dialect.name == "sqlite":
+        threads[0].join()  # one writer: nobody comes in between
+    threads[1].start()
+    for thread in threads:
+        thread.join()
+    with engine.connect() as connection:
+        (account,) = accounts(connection)
+        assert account.state == "new"
+        assert connection.execute(select(web_session)).all() == []
+        kept = credentials_of(connection, "chen", NOW)
+        assert kept is not None
+        assert kept.password_hash == ""
+        assert kept.one_time_digest != known.one_time_digest
+        assert not still_hold(connection, known, NOW)
