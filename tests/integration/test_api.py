@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import schemathesis
 from aiohttp import ClientSession
 from hypothesis import HealthCheck, given, settings
+from jsonschema_rs import Draft202012Validator, meta
 from schemathesis.core.result import Ok
 from sqlalchemy import func, insert, select, update
 
@@ -127,7 +129,40 @@ def ask(
             kind = answer.content_type
             return answer.status, json.loads(read) if kind.endswith("json") else read, kind
 
-    return asyncio.run(go())
+    told = asyncio.run(go())
+    if told[0] == 200 and told[2] == "application/json":
+        require_as_told(
+            method or ("GET" if body is None and raw is None else "POST"), path, told[1]
+        )
+    return told
+
+
+def require_as_told(method: str, path: str, body: Any) -> None:
+    """The answer has all members that the document names, each in its shape, and no others."""
+    for each in OPERATIONS:
+        pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(each.path))
+        if each.method == method and re.fullmatch(pattern, path.partition("?")[0]):
+            if each.name != "describe":
+                errors = list(_validator(each.name).iter_errors(body))
+                assert not errors, (path, errors[0].message, list(errors[0].instance_path))
+            return
+    raise AssertionError(f"the document does not name {method} {path}")
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    (operation,) = (each for each in OPERATIONS if each.name == name)
+    return Draft202012Validator(_exact(operation.answers))
+
+
+def _exact(schema: Any) -> Any:
+    """A schema that allows no member that it does not name."""
+    if isinstance(schema, dict):
+        made = {name: _exact(each) for name, each in schema.items()}
+        if "properties" in schema:
+            made.setdefault("additionalProperties", False)
+        return made
+    return [_exact(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def assert_problem(told: tuple[int, Any, str], status: int, code: str) -> None:
@@ -163,6 +198,8 @@ def test_every_schema_is_one_that_the_checker_knows() -> None:
         for schema in (*each.path_parts.values(), *each.query.values(), each.body or {}):
             what_is_wrong(schema, {})
         assert (each.body is None) == (each.method == "GET"), each.name
+        assert meta.is_valid(dict(each.answers)), each.name
+        assert each.answers != {"type": "object"} or each.name == "describe", each.name
 
 
 def test_every_list_can_be_read_page_by_page_without_gap_or_repeat(
@@ -351,7 +388,8 @@ def test_live_views_are_told_counts_of_their_own_clinics_only(
     stranger = token_of(console, Role.CLINIC, (OTHER, "x"))
     _, text, _ = ask(console, stranger, "/events?looks=1")
     told = json.loads(re.findall(rb"data: (.*)\n", text)[0])
-    assert told == {"records": {}, "unread": 0, "critical": 0, "alarms": []}
+    nothing = {"missed": 0, "at_risk": 0, "calm": 0, "waiting": 0}
+    assert told == {"records": {}, "due": nothing, "unread": 0, "critical": 0, "alarms": []}
 
 
 def test_what_the_pages_show_the_api_shows(console: RunningConsole, operator: str) -> None:

@@ -9,23 +9,30 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from jsonschema_rs import Draft202012Validator
 from sqlalchemy import func, insert, select, update
 
 from broker.access.roles import Permission, Role
 from broker.demo.people import CLINIC, LAB, PEOPLE, STRANGER
-from broker.sandbox.printing import print_report
+from broker.sandbox.printing import PrintedRecord, print_report
 from broker.store.access_tables import audit_event, person
 from broker.store.audit_check import verify_trail
 from broker.store.delivery_tables import api_call
-from broker.store.schema import package, receipt, record, visit, visit_order
+from broker.store.schema import (
+    package,
+    package_record,
+    receipt,
+    record,
+    visit,
+    visit_order,
+)
 from broker.web.api.routes import OPERATIONS
+from mapping.convert import stamp_upload_time
+from mapping.record import record_from_json
 from mapping.rocdate import roc_date
 from tests.console.running_console import RunningConsole, running_console
 from tests.integration.test_api import ask, assert_problem, put_into_inbox, token_of
 
 OTHER = "3599999999"
-BY_NAME = {each.name: each for each in OPERATIONS}
 
 
 @pytest.fixture(scope="module")
@@ -88,16 +95,6 @@ def actions(console: RunningConsole, kind: str, subject: str) -> list[tuple[str,
     return console.write(look)
 
 
-def exact(schema: Any) -> Any:
-    """A schema that allows no member that it does not name."""
-    if isinstance(schema, dict):
-        made = {name: exact(each) for name, each in schema.items()}
-        if "properties" in schema:
-            made.setdefault("additionalProperties", False)
-        return made
-    return [exact(each) for each in schema] if isinstance(schema, list) else schema
-
-
 def paths_of(console: RunningConsole, operator: str) -> dict[str, list[str]]:
     """For each part of a path: what there is to be shown."""
 
@@ -122,6 +119,7 @@ def paths_of(console: RunningConsole, operator: str) -> dict[str, list[str]]:
 def test_every_answer_that_is_read_is_just_as_the_document_says(
     console: RunningConsole, operator: str, clinic: str
 ) -> None:
+    """``ask`` holds each answer against the document."""
     parts = paths_of(console, operator)
     seen: list[str] = []
     for each in OPERATIONS:
@@ -139,8 +137,6 @@ def test_every_answer_that_is_read_is_just_as_the_document_says(
             if status == 409:  # a receipt that holds no results cannot be tried again
                 continue
             assert status == 200, (path, told)
-            errors = list(Draft202012Validator(exact(each.answers)).iter_errors(told))
-            assert not errors, (path, errors[0].message, list(errors[0].instance_path))
             seen.append(each.name)
     read = {each.name for each in OPERATIONS if each.method == "GET"}
     assert read - set(seen) == {"describe", "watch", "showDocument"}
@@ -444,16 +440,24 @@ def test_the_trail_is_verified_and_collected_from_where_one_stopped(
 
 
 def a_report(console: RunningConsole, institution: str = CLINIC) -> tuple[int, bytes]:
-    """A package that NHI has checked, and the report that says so once more."""
+    """A package that NHI has checked, and a report that says of its first record what it said."""
 
-    def look(connection: Any) -> Any:
-        return connection.execute(
+    def look(connection: Any) -> tuple[Any, dict[str, str]]:
+        row = connection.execute(
             select(package).where(package.c.state == "checked").order_by(package.c.id)
         ).first()
+        body = connection.execute(
+            select(record.c.body)
+            .join(package_record, package_record.c.record_id == record.c.id)
+            .where(package_record.c.package_id == row.id, record.c.state == "accepted")
+        ).scalar()
+        said = stamp_upload_time(record_from_json(json.loads(body)), row.sealed_at)
+        return row, {tag: each.value for tag, each in said.header.items()}
 
-    row = console.write(look)
+    row, values = console.write(look)
+    printed = PrintedRecord({**values, "h2": institution})
     upload_on = roc_date(row.upload_on)
-    text = print_report(institution, upload_on, row.receipt_number, (), True, None)
+    text = print_report(institution, upload_on, row.receipt_number, (printed,), True)
     return row.id, text.encode("cp950")
 
 
@@ -481,7 +485,7 @@ def test_a_check_report_is_taken_from_those_whose_packages_it_speaks_of(
     assert console.write(receipts) == before
     status, told, _ = bring(console, clinic, report)
     assert status == 200, told
-    assert told["state"] in ("parsed", "quarantined", "stored")
+    assert (told["state"], told["problem"]) == ("parsed", "")
     assert console.write(receipts) == before + 1
     number = str(told["receipt"])
     assert actions(console, "receipt", number) == [("clinic-zh-1", "bring-check-report")]
