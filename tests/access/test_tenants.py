@@ -27,6 +27,9 @@ from broker.store.schema import (
     visit,
     visit_order,
 )
+from broker.web.api.openapi import BASE
+from broker.web.api.routes import OPERATIONS
+from broker.web.api.shapes import what_is_wrong
 from broker.web.identity import Guard, guard_of
 from broker.web.session import OPEN_PATHS, is_open
 from tests.access.web_people import SignedIn
@@ -131,6 +134,7 @@ def ask(
     console: RunningConsole, method: str, path: str, who: SignedIn | None, **asked: Any
 ) -> tuple[int, str]:
     """Status and beginning of the body; a live view is left after its first words."""
+    more = asked.pop("headers", {})
 
     async def go() -> tuple[int, str]:
         async with (
@@ -140,6 +144,7 @@ def ask(
                 console.url + path,
                 headers={
                     **({} if who is None else who.headers),
+                    **more,
                     "Cookie": ""
                     if who is None
                     else "; ".join(f"{name}={text}" for name, text in who.cookies.items()),
@@ -275,6 +280,15 @@ def test_what_belongs_to_others_is_not_there(
     assert seen > 0, "the probe must be able to see pages at all"
 
 
+def test_the_probes_of_the_api_have_the_shape_that_it_asks_for(places: dict[str, str]) -> None:
+    for each in OPERATIONS:
+        if each.method == "POST" and each.takes == "application/json":
+            (asked,) = fitting(each.method, BASE + each.path, places)
+            assert each.body is not None
+            wrong = what_is_wrong(each.body, asked["json"])
+            assert not wrong or each.guard is Permission.MANAGE_PEOPLE, (each.name, wrong)
+
+
 @pytest.mark.parametrize("role", BOUND, ids=lambda role: role.value)
 def test_what_belongs_to_others_cannot_be_changed(
     console: RunningConsole,
@@ -311,7 +325,7 @@ def test_what_belongs_to_others_cannot_be_changed(
         if method == "GET" or not isinstance(guard, Permission) or is_open(route):
             continue
         path = path_of(pattern, places)
-        for body in ({"data": fields}, {"json": fields}):
+        for body in ({"data": fields}, {"json": fields}, *fitting(method, pattern, places)):
             status, text = ask(console, method, path, who, **body)
             hidden = status >= 400 or not _OF_ONE.search(pattern)
             if status >= 500 or not hidden or [each for each in canaries if each in text]:
@@ -319,6 +333,48 @@ def test_what_belongs_to_others_cannot_be_changed(
     console.at_rest()
     assert reached == []
     assert console.write(what_stands) == before
+
+
+def fitting(method: str, pattern: str, places: dict[str, str]) -> list[dict[str, Any]]:
+    """For an operation of the API: a body in just its shape that names what is another's, so that
+    it comes as far as the rule of whose it is."""
+    for each in OPERATIONS:
+        if (each.method, BASE + each.path) == (method, re.sub(r"\{(\w+)[^}]*\}", r"{\1}", pattern)):
+            if each.takes != "application/json":
+                return [{"data": b"?", "headers": {"Content-Type": each.takes}}]
+            body = {
+                name: sample(name, part, places)
+                for name, part in (each.body or {}).get("properties", {}).items()
+            }
+            return [{"json": body}]
+    return []
+
+
+def sample(name: str, schema: Any, places: dict[str, str]) -> Any:
+    """A value of that shape; of a known name, what is another's."""
+    known = {
+        "source": places["source"],
+        "clinic_code": CLINIC,
+        "institution_code": CLINIC,
+        "order_code": places["order"],
+        "code": "GLUC",
+        "national_id": "A199000017",
+        **dict.fromkeys(("birth_on", "visit_on"), "2000-01-02"),
+        **dict.fromkeys(("collected_at", "reported_at", "received_at"), "2026-03-01T09:00"),
+        "receipt_number": "1151120000017",
+        "uploaded_at": "2026-03-01T09:00",
+    }
+    if name in known:
+        return known[name]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema["type"]
+    if kind == "array":
+        return [sample("", schema["items"], places)]
+    if kind == "object":
+        inner = schema.get("properties", {"h7": {"type": "string"}})
+        return {each: sample(each, part, places) for each, part in inner.items()}
+    return {"integer": int(places["visit"]), "boolean": True}.get(kind, "probe")
 
 
 def what_stands(connection: Any) -> dict[str, Any]:
