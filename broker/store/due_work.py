@@ -25,7 +25,7 @@ from broker.store.rows import AnyRow
 from broker.store.schema import alarm, package, receipt, record
 
 # Nothing that a person could do brings these to NHI sooner.
-_QUIET = (
+QUIET = (
     HeldReason.OPTED_OUT.value,
     HeldReason.OTHER_PARTY_UPLOADS.value,
     HeldReason.WAITING_FINAL.value,
@@ -78,7 +78,7 @@ def due_counts(
         .where(
             _IS_UNCONFIRMED,
             record.c.due_at.is_not(None),
-            record.c.held_reason.not_in(_QUIET),
+            record.c.held_reason.not_in(QUIET),
             record_in_reach(institutions),
         )
         .group_by("band", "waits")
@@ -110,7 +110,7 @@ def most_urgent(
         .where(
             _IS_UNCONFIRMED,
             record.c.due_at.is_not(None),
-            record.c.held_reason.not_in(_QUIET),
+            record.c.held_reason.not_in(QUIET),
             record_in_reach(institutions),
         )
         .order_by(record.c.due_at)

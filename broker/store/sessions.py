@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,8 +16,10 @@ from broker.access.person import Person
 from broker.access.roles import Role
 from broker.store.access_tables import person, web_session
 from broker.store.credentials import hold_person
+from broker.store.rows import AnyRow
 
 _SEEN_EVERY = timedelta(minutes=1)
+_AT_ONCE = 500
 
 
 class Stage(StrEnum):
@@ -89,7 +92,33 @@ def find_session(
         .join(person, person.c.id == web_session.c.person_id)
         .where(web_session.c.digest == digest_of_token(token))
     ).one_or_none()
-    if row is None or row.disabled_at is not None:
+    return None if row is None else _living(row, now, limits)
+
+
+def find_sessions(
+    connection: Connection,
+    tokens: Collection[str],
+    now: datetime,
+    limits: SessionLimits | None = None,
+) -> dict[str, Session]:
+    """Those of ``tokens`` that have a living session: :func:`find_session` for many."""
+    limits, by_digest = limits or SessionLimits(), {digest_of_token(each): each for each in tokens}
+    digests, found = list(by_digest), {}
+    for start in range(0, len(digests), _AT_ONCE):
+        rows = connection.execute(
+            select(web_session, person)
+            .join(person, person.c.id == web_session.c.person_id)
+            .where(web_session.c.digest.in_(digests[start : start + _AT_ONCE]))
+        )
+        for row in rows:
+            session = _living(row, now, limits)
+            if session is not None:
+                found[by_digest[session.digest]] = session
+    return found
+
+
+def _living(row: AnyRow, now: datetime, limits: SessionLimits) -> Session | None:
+    if row.disabled_at is not None:
         return None
     # A clock that was set back must not lengthen a session.
     if not row.seen_at - limits.idle <= now < row.until or now - row.seen_at >= limits.idle:

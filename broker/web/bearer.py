@@ -14,7 +14,7 @@ from broker.web.entrance import access_of
 
 async def bearer_of(request: web.Request) -> Bearer | None:
     """Who the token or the certificate acts as; None where there is none that holds."""
-    digest = _digest(request)
+    digest = bearer_digest(request)
     if digest is None:
         return None
     access = access_of(request)
@@ -36,7 +36,8 @@ def certificate_of(request: web.Request) -> bytes | None:
     return tls.getpeercert(binary_form=True) if isinstance(tls, ssl.SSLObject) else None
 
 
-def _digest(request: web.Request) -> bytes | None:
+def bearer_digest(request: web.Request) -> bytes | None:
+    """By what the store knows the token or the certificate; None where neither was shown."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return digest_of_token(token.strip())

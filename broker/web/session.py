@@ -100,15 +100,6 @@ def session_of(request: web.Request) -> Session:
     return session
 
 
-async def still_signed_in(request: web.Request) -> bool:
-    """For live views that stay open: whether the session has been ended meanwhile."""
-    token = request.get(SESSION_TOKEN)
-    if token is None:
-        return False
-    session = await _look(access_of(request), token)
-    return session is not None and session.stage is Stage.FULL
-
-
 async def _session(request: web.Request, token: str) -> Session | None:
     access = access_of(request)
     session = await _look(access, token)

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
+from sqlalchemy import select, update
 
 from broker.access.roles import Role, permissions_of
 from broker.demo.people import CLINIC, LAB, PEOPLE
+from broker.store.schema import record
 from broker.web.console.rendering import PAGES
 from broker.web.console.wording import say
 from tests.console.pages import Visit, visiting
@@ -126,6 +128,25 @@ def test_today_says_what_is_open_and_refreshes_its_part(
         assert part["s"] == 200
         assert "<html" not in part["t"]
         assert say("zh", "today.flow") in part["t"]
+
+
+def test_today_counts_by_itself_while_somebody_looks(
+    console: RunningConsole, browser: Browser
+) -> None:
+    held = select(record.c.id, record.c.due_at).where(
+        record.c.state == "held", record.c.held_reason == "invalid"
+    )
+    row = console.write(lambda c: c.execute(held).first())
+    change = update(record).where(record.c.id == row.id)
+    with visiting(browser, console, console.sign_in(Role.OPERATOR)) as visit:
+        with visit.page.expect_response("**/api/v1/events"):
+            visit.open("/")
+        tile = visit.page.locator('[data-count="waiting"]')
+        before = int(tile.inner_text())
+        console.write(lambda c: c.execute(change.values(due_at=None)))
+        expect(tile).to_have_text(str(before - 1))
+        console.write(lambda c: c.execute(change.values(due_at=row.due_at)))
+        expect(tile).to_have_text(str(before))
 
 
 def test_a_patient_is_masked_until_shown_and_the_showing_is_audited(

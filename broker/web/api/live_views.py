@@ -105,6 +105,8 @@ class LiveViews:
         view.show(self._text_of(view.person.reach))
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
+            # A fault is told to those who begin anew.
+            self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             yield
         finally:

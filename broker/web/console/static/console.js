@@ -24,16 +24,54 @@
   }
   if (document.querySelector("time[data-due], [data-refresh]")) setInterval(countDown, 10000);
 
+  // The counts come by themselves, as long as somebody looks; the rest is fetched now and then.
   const live = document.querySelector("[data-refresh]");
+  const pace = live && Number(live.dataset.seconds) * 1000;
+  let fetched = Date.now();
+  let stale = false;
+  let stream = null;
   async function refresh() {
     if (document.hidden || live.contains(document.activeElement)) return;
+    fetched = Date.now();
+    stale = false;
     try {
       const answer = await fetch(live.dataset.refresh, { credentials: "same-origin", redirect: "error" });
       // Made on our own server with everything escaped, like the page itself.
       if (answer.ok) live.innerHTML = await answer.text();
     } catch { /* The next round tries again; the page says when it was made. */ }
   }
-  if (live) setInterval(refresh, Number(live.dataset.seconds) * 1000);
+  function tell(counts) {
+    const said = { ...counts.due, critical: counts.critical, unread: counts.unread };
+    for (const each of live.querySelectorAll("[data-count]")) {
+      const text = (said[each.dataset.count] ?? 0).toLocaleString("en");
+      if (each.textContent === text) continue;
+      each.textContent = text;
+      each.closest(".tile")?.classList.toggle("zero", text === "0");
+    }
+  }
+  function watch() {
+    if (document.hidden) { stream?.close(); stream = null; return; }
+    if (stream || !window.EventSource) return;
+    stream = new EventSource(live.dataset.live);
+    let first = true;
+    stream.addEventListener("pulse", (event) => {
+      tell(JSON.parse(event.data));
+      stale = stale || !first;
+      first = false;
+    });
+    // Signed out, or something else is seen now: the browser asks again, or the next round does.
+    stream.addEventListener("error", () => { if (stream?.readyState === EventSource.CLOSED) stream = null; });
+  }
+  if (live) {
+    setInterval(() => {
+      const age = Date.now() - fetched;
+      if (stale || !stream ? age >= pace : age >= 4 * pace) refresh();
+    }, 1000);
+    if (live.dataset.live) {
+      watch();
+      document.addEventListener("visibilitychange", watch);
+    }
+  }
 
   const keys = document.getElementById("keys");
   for (const each of document.querySelectorAll("[data-opens]"))
