@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+from urllib.parse import parse_qsl
+
 import pytest
 from aiohttp import web
 
 from broker.web.account import access_routes
 from broker.web.api.routes import OPERATIONS
+from broker.web.api.shapes import what_is_wrong
 from broker.web.console.routes import console_routes
 from broker.web.identity import guard_of
 
@@ -118,3 +124,27 @@ def test_what_changes_something_at_the_console_is_a_post_with_an_idempotency_key
         # Who a patient is is only read; that it was shown is in the audit trail all the same.
         expected = "GET" if path.endswith("/patient") else method
         assert verbs == {expected}, path
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-the-api.md"
+CALLS = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("curl ")]
+
+
+def test_the_calls_of_the_how_to_page_are_ones_that_the_api_takes() -> None:
+    assert len(CALLS) > 10
+    for call in CALLS:
+        found = re.search(r'"\$API(/[^"?]*)\??([^"]*)"', call)
+        assert found is not None, call
+        told = re.search(r"--json '([^']*)'", call)
+        method = "GET" if told is None else "POST"
+        (operation,) = (
+            each
+            for each in OPERATIONS
+            if each.method == method
+            and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", each.path), found[1])
+        )
+        assert set(dict(parse_qsl(found[2]))) <= operation.query.keys(), call
+        if told is not None:
+            assert operation.body is not None
+            assert what_is_wrong(operation.body, json.loads(told[1])) == "", call
+            assert "Idempotency-Key: " in call
