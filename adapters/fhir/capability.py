@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+SUBSCRIPTION_PARAMETERS = (
+    ("status", "token", "requested, active, error or off."),
+    ("url", "uri", "The endpoint."),
+)
+"""Name, type and meaning of each search parameter of Subscription."""
 FHIR_VERSION = "4.0.1"
 _DATE = "2026-11-22"
 
@@ -22,11 +27,21 @@ _READS = (
 )
 
 
-def capability_statement(*, updates: bool = False, reads: bool = False) -> dict[str, Any]:
+_SUBSCRIPTIONS = (
+    " A clinic subscribes to its results (rest-hook). The criteria are DiagnosticReport or "
+    "Observation, alone or with patient.identifier."
+)
+
+
+def capability_statement(
+    *, updates: bool = False, reads: bool = False, subscriptions: bool = False
+) -> dict[str, Any]:
     """The statement, in the element order of the specification. ``updates``: PUT and conditions
-    are kept; ``reads``: results are served."""
+    are kept; ``reads``: results are served; ``subscriptions``: they may be subscribed to."""
     names = ("DiagnosticReport", "Observation")
     documentation = _DOCUMENTATION + _UPDATES * updates + _READS * reads
+    documentation += _SUBSCRIPTIONS * subscriptions
+    resources = [_resource(name, updates=updates, reads=reads) for name in names]
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -41,7 +56,7 @@ def capability_statement(*, updates: bool = False, reads: bool = False) -> dict[
                 "mode": "server",
                 "documentation": documentation,
                 "security": {"description": "A credential on every request but this one."},
-                "resource": [_resource(name, updates=updates, reads=reads) for name in names],
+                "resource": [*resources, *([_SUBSCRIPTION] if subscriptions else [])],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
                 "operation": [
                     {
@@ -78,6 +93,23 @@ def _resource(name: str, *, updates: bool, reads: bool) -> dict[str, Any]:
     return made
 
 
+_SUBSCRIPTION = {
+    "type": "Subscription",
+    "interaction": [
+        {"code": code} for code in ("create", "read", "update", "delete", "search-type")
+    ],
+    "versioning": "versioned-update",
+    "readHistory": False,
+    "updateCreate": False,
+    "conditionalCreate": False,
+    "conditionalRead": "not-supported",
+    "conditionalUpdate": False,
+    "conditionalDelete": "not-supported",
+    "searchParam": [
+        {"name": name, "type": kind, "documentation": text}
+        for name, kind, text in SUBSCRIPTION_PARAMETERS
+    ],
+}
 SEARCH_PARAMETERS = (
     ("patient.identifier", "token", "National id or permit number, or a chart number."),
     ("subject.identifier", "token", "The same as patient.identifier."),

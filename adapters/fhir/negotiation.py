@@ -18,7 +18,7 @@ SOURCE = web.RequestKey("fhir_source_id", str)
 """The source behind the credential of a request."""
 
 _log = logging.getLogger(__name__)
-_BEHIND_BASE = ("/DiagnosticReport", "/Observation", "/$process-message")
+_BEHIND_BASE = ("/DiagnosticReport", "/Observation", "/Subscription", "/$process-message")
 
 
 class Refused(Exception):

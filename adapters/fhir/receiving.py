@@ -78,7 +78,7 @@ class Receiving:
         form = sent_form(request)
         answer_form(request)
         language = language_of(request)
-        raw = await self._body(request)
+        raw = await self.take_body(request)
         source_id = request[SOURCE]
         if len(raw) > OFF_LOOP_BYTES:
             judged = await asyncio.to_thread(judge, raw, form, source_id, self._max_bytes)
@@ -166,7 +166,7 @@ class Receiving:
         if not storing.cancelled() and storing.exception() is None:
             self._intake.acknowledged(storing.result().receipt_id, delivered=False)
 
-    async def _body(self, request: web.Request) -> bytes:
+    async def take_body(self, request: web.Request) -> bytes:
         """The whole body; an oversized one is cut off before it is in memory."""
         size = request.content_length or 0
         chunks: list[bytes] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -11,14 +12,17 @@ from aiohttp import hdrs, web
 
 from adapters.fhir.answers import Answer
 from adapters.fhir.capability import capability_statement
+from adapters.fhir.endpoints import Networks
 from adapters.fhir.negotiation import SOURCE, Refused, problem, response_of
 from adapters.fhir.outcome import issue, outcome
 from adapters.fhir.receiving import Receiving
 from adapters.fhir.serving import Serving
 from adapters.fhir.strict_json import MAX_BYTES
+from adapters.fhir.subscription_routes import SubscriptionRoutes
 from adapters.ports.intake import Intake
 from adapters.ports.resources import ResourceLedger
 from adapters.ports.results import ResultStore
+from adapters.ports.subscriptions import SubscriptionStore
 
 Authenticate: TypeAlias = Callable[[web.Request], Awaitable[str | None] | str | None]
 """The ``source_id`` behind a request's credential, or None. Sees headers, never the body."""
@@ -27,6 +31,7 @@ _log = logging.getLogger(__name__)
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TYPE = "/{type:DiagnosticReport|Observation}"
 _MESSAGE = "/$process-message"
+_SUBSCRIPTION = re.compile(r"/Subscription(?:/[^/]*)?\Z")
 _WRITES = frozenset({hdrs.METH_POST, hdrs.METH_PUT})
 
 
@@ -43,6 +48,8 @@ def fhir_application(
     results: ResultStore | None = None,
     ledger: ResourceLedger | None = None,
     clinics_of: Callable[[str], frozenset[str]] = _no_clinics,
+    subscriptions: SubscriptionStore | None = None,
+    endpoint_networks: Networks = (),
 ) -> web.Application:
     """The sub-application to mount at ``/fhir``.
 
@@ -50,7 +57,9 @@ def fhir_application(
     of a DiagnosticReport or an Observation to its type; with a ``ledger`` also ``PUT``; with
     ``results`` also read and search. ``GET /metadata`` alone is open; every other request is
     authenticated before its body is read; at most ``max_bytes`` are taken, within
-    ``body_seconds``. A source with ``clinics_of`` its own reads for them and sends nothing.
+    ``body_seconds``. A source with ``clinics_of`` its own reads for them and sends nothing; with
+    ``subscriptions`` it may also subscribe to their results, at public addresses or in
+    ``endpoint_networks``.
     """
     receiving = Receiving(intake, max_bytes, body_seconds, ledger)
     application = web.Application(
@@ -70,7 +79,15 @@ def fhir_application(
         router.add_get(_TYPE, serving.search, allow_head=False)
         router.add_post(_TYPE + "/_search", serving.search)
         router.add_get(_TYPE + "/{id}", serving.read, allow_head=False)
-    statement = capability_statement(updates=ledger is not None, reads=results is not None)
+    if subscriptions is not None:
+        SubscriptionRoutes(
+            subscriptions, endpoint_networks, clinics_of, receiving.take_body
+        ).add_to(router)
+    statement = capability_statement(
+        updates=ledger is not None,
+        reads=results is not None,
+        subscriptions=subscriptions is not None,
+    )
 
     async def metadata(request: web.Request) -> web.Response:
         return response_of(request, Answer(200, statement))
@@ -91,7 +108,9 @@ def _authenticated_by(
             source_id = await source_id
         if not source_id:
             raise problem(401, "login", "A valid credential is required.")
-        sends = request.method in _WRITES and not request.path.endswith("/_search")
+        sends = request.method in _WRITES and not (
+            request.path.endswith("/_search") or _SUBSCRIPTION.search(request.path)
+        )
         if sends and clinics_of(source_id):
             raise problem(403, "forbidden", "This credential reads results and sends none.")
         request[SOURCE] = source_id

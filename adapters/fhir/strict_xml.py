@@ -43,6 +43,7 @@ READ_TYPES = frozenset(
         "PractitionerRole",
         "ServiceRequest",
         "Specimen",
+        "Subscription",
     }
 )
 """Resources that say something about a result; of all others only the type and id are kept."""

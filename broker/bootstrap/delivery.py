@@ -24,6 +24,7 @@ from adapters.hl7.sender import Destination, MllpSender, Pace
 from adapters.ports.emptying import OutboxLoop
 from adapters.ports.report_view import ReportView
 from adapters.ports.results import StoredReport
+from broker.bootstrap.subscriptions import SubscriptionSenders
 from broker.config.secret import SecretUnavailable
 from broker.delivery.agreement import (
     DeliveryAgreement,
@@ -162,7 +163,9 @@ class Deliveries:
         *,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         node: Node | None = None,
+        subscriptions: SubscriptionSenders | None = None,
     ) -> None:
+        self.subscriptions = subscriptions
         self.reading = report_reading(results)
         self._clock = clock
         self._environ = environ
@@ -182,16 +185,22 @@ class Deliveries:
         """Let every sender work."""
         for sender, outbox in zip(self._senders, self._outboxes, strict=True):
             self._tasks.append(keep(self._run(sender, outbox)))
-        if self._senders:
+        if self.subscriptions is not None:
+            self.subscriptions.start()
+        if self._senders or self.subscriptions is not None:
             self._tasks.append(keep(self._look_again()))
 
     def wake(self) -> None:
         """Something may have been queued."""
         for sender in self._senders:
             sender.wake()
+        if self.subscriptions is not None:
+            self.subscriptions.wake()
 
     async def stop(self) -> None:
         """End what is under way: it is sent again at the next start."""
+        if self.subscriptions is not None:
+            await self.subscriptions.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

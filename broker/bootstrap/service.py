@@ -41,6 +41,7 @@ from broker.bootstrap.people_orders import (
 )
 from broker.bootstrap.portal_sweep import PortalSweep
 from broker.bootstrap.readers import READERS
+from broker.bootstrap.subscriptions import Stores, subscribers, subscription_senders
 from broker.bootstrap.visit_orders import visit_orders
 from broker.code_maps import MappedProfiles, requeue_known
 from broker.config.settings import Settings
@@ -258,7 +259,7 @@ class Broker:
             suspects=Suspects(settings.data_dir),
             room=room,
             turns=self._store.turns(self._learn, lambda: self.pipeline.wake()),
-            deliveries=Agreements(settings.deliveries),
+            deliveries=Agreements(settings.deliveries, subscribers(settings)),
             critical_limits=settings.critical_limits,
             on_results=lambda: self.deliveries.wake(),
         )
@@ -271,6 +272,13 @@ class Broker:
             self.clock,
             self._environ,
             node=self._store.node,
+            subscriptions=subscription_senders(
+                settings,
+                Stores(self._writer, self.reader, self.results, self._store.node),
+                self._directory.clinics_of,
+                self.clock,
+                self._environ,
+            ),
         )
         sweep = PortalSweep(self._channels.hand_off_folders(), self.reader)
         self._closing.push_async_callback(sweep.stop)
@@ -377,6 +385,7 @@ class Broker:
         install_api(
             application, DeliveryDesk(self.deliveries.reading, WRITERS, self.deliveries.wake)
         )
+        senders = self.deliveries.subscriptions
         application.add_subapp(
             "/fhir",
             fhir_application(
@@ -386,6 +395,8 @@ class Broker:
                 results=ReadResults(self.reader, READERS, settings.profiles),
                 ledger=StoredResources(self._writer, self.reader),
                 clinics_of=self._directory.clinics_of,
+                subscriptions=senders.desk if senders is not None else None,
+                endpoint_networks=settings.subscription.networks,
             ),
         )
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=5.0)

@@ -41,6 +41,7 @@ from broker.config.settings import (
     SourceSettings,
     TlsSettings,
 )
+from broker.config.subscription_section import subscription_settings
 from broker.opening_hours import ALWAYS
 from mapping.errors import LabbrokerError
 from mapping.profile import Agreement, Commission, CsvLayout, Hl7Dialect, Route, SourceProfile
@@ -86,6 +87,7 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         eii_channel=eii_channel(channels["eii"], data_dir),
         portal_channel=portal_channel(channels["portal"], data_dir),
         deliveries=deliveries(root),
+        subscription=subscription_settings(root.sections["subscription"]),
         critical_limits=critical_limits(root),
         notices=notices(root),
         cards=cards(root),

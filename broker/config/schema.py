@@ -12,6 +12,7 @@ from broker.config.delivery_sections import CRITICAL_LIMIT, DELIVERY
 from broker.config.notice_section import NOTICE
 from broker.config.retention_section import RETENTION
 from broker.config.shape import REQUIRED, Key, Kind, Section
+from broker.config.subscription_section import SUBSCRIPTION
 from mapping.file_profile import RESULT_COLUMNS
 
 NO_ENTRIES: Mapping[str, object] = MappingProxyType({})
@@ -471,6 +472,7 @@ SETTINGS = Section(
         AGENT,
         CARD,
         DELIVERY,
+        SUBSCRIPTION,
         CRITICAL_LIMIT,
         NOTICE,
         _CALENDAR,

@@ -14,6 +14,7 @@ from broker.config.access_section import AccessSettings
 from broker.config.cards import AgentSettings, CardSettings, Pairing
 from broker.config.notice_section import NoticeSettings
 from broker.config.secret import SecretReference
+from broker.config.subscription_section import SubscriptionSettings
 from broker.delivery.agreement import DeliveryAgreement
 from broker.opening_hours import ALWAYS, OpeningHours, without
 from broker.store.location import StoreLocation
@@ -188,6 +189,7 @@ class Settings:
     eii_channel: EiiChannelSettings = field(default_factory=EiiChannelSettings)
     portal_channel: PortalChannelSettings = field(default_factory=PortalChannelSettings)
     deliveries: tuple[DeliveryAgreement, ...] = ()
+    subscription: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     critical_limits: tuple[CriticalLimit, ...] = ()
     notices: tuple[NoticeSettings, ...] = ()
     cards: tuple[CardSettings, ...] = ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,13 +75,26 @@ class DeliveryAgreement:
 
 
 class Agreements:
-    """The destinations of each clinic."""
+    """The destinations of each clinic. ``readers`` are the clinics that each source reads for by
+    FHIR: it may subscribe to their results."""
 
-    def __init__(self, agreements: Iterable[DeliveryAgreement] = ()) -> None:
+    def __init__(
+        self,
+        agreements: Iterable[DeliveryAgreement] = (),
+        readers: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> None:
         self.all = tuple(agreements)
+        self._readers: dict[str, list[str]] = {}
+        for source_id, clinics in readers.items():
+            for clinic in clinics:
+                self._readers.setdefault(clinic, []).append(source_id)
         self._by_clinic: dict[str, list[DeliveryAgreement]] = {}
         for each in self.all:
             self._by_clinic.setdefault(each.clinic_code, []).append(each)
+
+    def readers_of(self, clinic_code: str) -> Sequence[str]:
+        """The sources that may subscribe to a clinic's results."""
+        return self._readers.get(clinic_code, ()) if clinic_code else ()
 
     def of(self, clinic_code: str, lab_code: str, *, preliminary: bool) -> list[DeliveryAgreement]:
         """Where a report of the laboratory for the clinic goes. Nowhere without a clinic."""

@@ -116,6 +116,7 @@ CLOSED: Mapping[str, str] = {
     "fhir_resource": "of a source; the FHIR door writes by it",
     "fhir_identifier": "of a source; the FHIR door writes by it",
 }
+    "subscription": "of a source, with its secrets; the FHIR door reads them",
 """Tables that ``labbroker_people`` may not read at all, and why."""
 
 

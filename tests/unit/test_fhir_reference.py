@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from adapters.fhir.capability import SEARCH_PARAMETERS, capability_statement
+from adapters.fhir.capability import (
+    SEARCH_PARAMETERS,
+    SUBSCRIPTION_PARAMETERS,
+    capability_statement,
+)
 from adapters.fhir.identifiers import KNOWN_SYSTEMS, national_ids
 from adapters.fhir.search import PATIENT_PARAMETERS
 
@@ -19,18 +23,21 @@ def test_the_table_of_systems_is_that_of_the_code() -> None:
 
 def test_every_search_parameter_is_described() -> None:
     names = {name for name, _, _ in SEARCH_PARAMETERS}
+    own = {name for name, _, _ in SUBSCRIPTION_PARAMETERS}
+    assert {name for name in own if f"`{name}`" not in PAGE} == set()
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
     assert {name for name in PATIENT_PARAMETERS if "." in name} <= names
 
 
 def test_every_interaction_that_is_stated_is_described() -> None:
-    (rest,) = capability_statement(updates=True, reads=True)["rest"]
+    (rest,) = capability_statement(updates=True, reads=True, subscriptions=True)["rest"]
     told = {it["code"] for each in rest["resource"] for it in each["interaction"]}
     shown = {
         "create": "POST /fhir/DiagnosticReport",
         "update": "PUT /fhir/Observation/ID",
         "read": "GET /fhir/Observation/ID",
         "search-type": "GET /fhir/Observation?",
+        "delete": "DELETE /fhir/Subscription/ID",
     }
     assert told == shown.keys()
     assert all(text in PAGE for text in shown.values())
