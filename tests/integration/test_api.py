@@ -237,7 +237,11 @@ def test_errors_have_one_shape(console: RunningConsole, clinic: str, operator: s
     assert_problem(ask(console, operator, path, {"visit": "1"}), 422, "wrong-body")
     assert_problem(ask(console, operator, path, {"visit": True}), 422, "wrong-body")
     assert_problem(ask(console, operator, path, {"reason": "a", "x": 1}), 422, "wrong-body")
-    told = ask(console, operator, "/worklist/00000000/fix", {"accept": True})
+    fix = "/worklist/00000000/fix"
+    assert_problem(ask(console, operator, fix, {"accept": False}), 422, "wrong-body")
+    assert_problem(ask(console, operator, fix, {"accept": True, "again": True}), 422, "wrong-body")
+    assert_problem(ask(console, operator, path, {"visit": 1, "reason": "a"}), 422, "wrong-body")
+    told = ask(console, operator, fix, {"accept": True})
     assert_problem(told, 409, "no-such-group")
     assert told[1]["title_zh"]
 
@@ -424,7 +428,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(
         operation = found.ok()
 
         @settings(
-            max_examples=4,
+            max_examples=3,
             derandomize=True,
             deadline=None,
             database=None,

@@ -32,7 +32,9 @@ EVERY = 1.0
 """Seconds between two looks, where something was committed meanwhile."""
 _ANYWAY = 30.0
 """Seconds after which what is due is counted anew though nothing was committed."""
-_SHARE = 0.1
+_LOOKED_AFTER = 5.0
+"""Seconds after which it is seen who has left, though nothing was committed."""
+_SHARE = 0.2
 """Of the time, what looking may take: on a store where it takes long, looks are rarer."""
 
 
@@ -119,7 +121,8 @@ class LiveViews:
 
     async def _watch(self) -> None:
         clock = asyncio.get_running_loop().time
-        looked, pause = clock(), EVERY
+        looked = sorted_out = clock()
+        pause = EVERY
         mark = ChangeMark(self._desk.reader)
         try:
             while True:
@@ -131,7 +134,9 @@ class LiveViews:
                 if moved or began - looked >= _ANYWAY:
                     await self._look()
                     looked = began
-                await self._sort_out()
+                if moved or began - sorted_out >= _LOOKED_AFTER:
+                    await self._sort_out()
+                    sorted_out = began
                 pause = max(EVERY, (clock() - began) / _SHARE)
                 for view in list(self._views):
                     view.show(self._text_of(view.person.reach))

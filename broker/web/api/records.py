@@ -489,7 +489,7 @@ OPERATIONS = (
         _P.FIX_RECORD,
         decide,
         path_parts=_ID,
-        body=shape({"visit": whole(1), "reason": text(400, shortest=1)}, at_least=1),
+        body=shape({"visit": whole(1), "reason": text(400, shortest=1)}, at_least=1, at_most=1),
         answers=told(requeued=NUMBER),
     ),
 )

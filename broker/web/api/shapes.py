@@ -21,7 +21,8 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
 _KNOWN: Final = frozenset(
     {
         *("type", "properties", "required", "additionalProperties", "enum", "pattern", "items"),
-        *("minLength", "maxLength", "minimum", "maximum", "minProperties", "maxItems", "minItems"),
+        *("minLength", "maxLength", "minimum", "maximum", "minProperties", "maxProperties"),
+        *("maxItems", "minItems"),
         *("description", "format", "default"),
     }
 )
@@ -48,7 +49,9 @@ def choice(*values: str) -> Schema:
     return {"type": "string", "enum": list(values)}
 
 
-def shape(properties: Mapping[str, Schema], *required: str, at_least: int = 0) -> Schema:
+def shape(
+    properties: Mapping[str, Schema], *required: str, at_least: int = 0, at_most: int = 0
+) -> Schema:
     """An object that has these members and no others."""
     schema: dict[str, Any] = {
         "type": "object",
@@ -59,6 +62,8 @@ def shape(properties: Mapping[str, Schema], *required: str, at_least: int = 0) -
         schema["required"] = list(required)
     if at_least:
         schema["minProperties"] = at_least
+    if at_most:
+        schema["maxProperties"] = at_most
     return schema
 
 
@@ -140,6 +145,8 @@ def _wrong_object(schema: Schema, value: dict[str, Any], place: str, here: str) 
             return f"{here} lacks {name}"
     if len(value) < schema.get("minProperties", 0):
         return f"{here} is empty"
+    if len(value) > schema.get("maxProperties", len(value)):
+        return f"{here} has too many members: one of {', '.join(schema.get('properties', {}))}"
     properties: Mapping[str, Schema] = schema.get("properties", {})
     more = schema.get("additionalProperties", True)
     for name, item in value.items():

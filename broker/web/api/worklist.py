@@ -91,7 +91,12 @@ async def fix(call: Call) -> Answer:
     reach = None if person.reach is None else sorted(person.reach)
     body = {**call.body, "group_id": group, "by": name_of(call.request), "institutions": reach}
     done = await order(call.request, "fix", body)
-    detail = {"ready": str(done["ready"]), "held": str(done["held"])}
+    (way,) = call.body
+    detail = {
+        "way": "set" if way == "settings" else way,
+        "ready": str(done["ready"]),
+        "held": str(done["held"]),
+    }
     await audit(call.request, "fix", Subject("cause", group), detail)
     return {name: done[name] for name in ("ready", "held", "left")}
 
@@ -163,9 +168,8 @@ _SETTINGS = {
     "minProperties": 1,
     "description": 'Field and its new value, as `{"h7": "0002"}`.',
 }
-_FIX = shape(
-    {"accept": {"type": "boolean"}, "again": {"type": "boolean"}, "settings": _SETTINGS}, at_least=1
-)
+_SAID = {"type": "boolean", "enum": [True]}
+_FIX = shape({"accept": _SAID, "again": _SAID, "settings": _SETTINGS}, at_least=1, at_most=1)
 
 
 _P = Permission
@@ -236,7 +240,7 @@ OPERATIONS = (
         "POST",
         "/opt-outs",
         "optOut",
-        "Keep an order out of the upload, as the patient wished",
+        "Keep an order out of the upload, as the patient wished; `opted_out` false takes it back",
         _P.FIX_RECORD,
         opt_out,
         body=shape(
