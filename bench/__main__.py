@@ -19,6 +19,7 @@ from bench import (
     fhir_bundles,
     files,
     idle,
+    live_views,
     matching,
     rates,
     sealing,
@@ -39,6 +40,7 @@ PARTS = (
     "upload",
     "files",
     "console",
+    "views",
     "rates",
     "idle",
     "whole-way",
@@ -80,6 +82,7 @@ def main() -> int:
             "files": files.run,
             "clock": lambda: run_clock(folder / "clock", OPEN_RECORDS // (20 if quick else 1)),
             "console": lambda: console_pages.run(folder / "console", receipts),
+            "views": lambda: live_views.run(folder / "views", receipts),
             "rates": lambda: rates.run(folder / "rates", rates.ORDERS // (20 if quick else 1)),
             "idle": lambda: idle.run(folder / "idle"),
             "whole-way": lambda: whole_way.run(

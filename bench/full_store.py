@@ -322,6 +322,7 @@ def _critical(records: int) -> Iterator[Row]:
             at,
             done,
             "" if done is None else "somebody",
+            done is None,
         )
 
 
@@ -348,6 +349,11 @@ def _events(records: int) -> Iterator[Row]:
             number.to_bytes(32, "big"),
             (number + 1).to_bytes(32, "big"),
         )
+
+
+def _head(records: int) -> Iterator[Row]:
+    number = records // 5
+    yield 1, number, (number + 1).to_bytes(32, "big")
 
 
 TABLES: dict[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
@@ -392,7 +398,7 @@ TABLES: dict[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
     ),
     "critical_result": (
         "receipt_id number line said clinic_code lab_code source_id reason found_at confirmed_at"
-        " confirmed_by",
+        " confirmed_by waits",
         _critical,
     ),
     "alarm": (
@@ -403,4 +409,5 @@ TABLES: dict[str, tuple[str, Callable[[int], Iterator[Row]]]] = {
         "number at person action kind subject institution detail previous digest",
         _events,
     ),
+    "audit_head": ("id events digest", _head),
 }

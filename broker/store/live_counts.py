@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,19 +22,37 @@ _WAITING = frozenset({"held", "rejected"})
 _BANDS = ("missed", "at_risk", "calm")
 
 
+class _Owned:
+    """Rows that begin with the codes of those who may know of them, found by each code."""
+
+    def __init__(self, rows: Sequence[AnyRow], owners: int) -> None:
+        self._rows = rows
+        self._places: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            for code in set(row[:owners]):
+                if code:
+                    self._places.setdefault(code, []).append(place)
+
+    def seen_by(self, institutions: frozenset[str] | None) -> Iterable[AnyRow]:
+        if institutions is None:
+            return self._rows
+        found = {place for code in institutions for place in self._places.get(code, ())}
+        return (self._rows[place] for place in found)
+
+
 @dataclass(frozen=True, slots=True)
 class LiveCounts:
-    """Each row begins with the codes of those who may know of it."""
+    """Counted for all; what is whose is sorted out in :meth:`told`."""
 
-    records: Sequence[AnyRow]
-    unread: Sequence[AnyRow]
-    critical: Sequence[AnyRow]
+    records: _Owned
+    unread: _Owned
+    critical: _Owned
     alarms: Sequence[AnyRow]
 
     def told(self, institutions: frozenset[str] | None) -> dict[str, Any]:
         """The counts of ``institutions`` and the sources of these ids (None: everybody's)."""
         records, due = Counter[str](), Counter[str](dict.fromkeys((*_BANDS, "waiting"), 0))
-        for *_, state, band, number in _seen(self.records, 4, institutions):
+        for *_, state, band, number in self.records.seen_by(institutions):
             if state in _TOLD:
                 records[state] += number
             if band:
@@ -43,8 +61,8 @@ class LiveCounts:
         return {
             "records": dict(sorted(records.items())),
             "due": dict(due),
-            "unread": sum(row[-1] for row in _seen(self.unread, 1, institutions)),
-            "critical": sum(row[-1] for row in _seen(self.critical, 3, institutions)),
+            "unread": sum(row[-1] for row in self.unread.seen_by(institutions)),
+            "critical": sum(row[-1] for row in self.critical.seen_by(institutions)),
             "alarms": [
                 row
                 for row in self.alarms
@@ -95,11 +113,6 @@ def count_live(
     critical = connection.execute(
         select(*urgent, func.count()).where(critical_result.c.waits).group_by(*urgent)
     ).all()
-    return LiveCounts(records, unread, critical, open_alarms(connection))
-
-
-def _seen(rows: Sequence[AnyRow], owners: int, institutions: frozenset[str] | None) -> Any:
-    if institutions is None:
-        return rows
-    mine = institutions - {""}
-    return [row for row in rows if not mine.isdisjoint(row[:owners])]
+    return LiveCounts(
+        _Owned(records, 4), _Owned(unread, 1), _Owned(critical, 3), open_alarms(connection)
+    )

@@ -74,6 +74,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(live_views, "EVERY", 0.02)
     monkeypatch.setattr(live_views, "_SHARE", 1000.0)
+    monkeypatch.setattr(live_views, "_LOOKED_AFTER", 0.1)
     stage = Stage(folder)
     yield stage
     stage.live.end_all()
