@@ -33,8 +33,6 @@ _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 60.0
 # What sends and people took lately changes slowly.
 _PACES_FOR = timedelta(minutes=15)
-CRITICAL_WITHIN = timedelta(minutes=30)
-"""A critical result is to be confirmed within this time."""
 _WAITING_FOR_A_PERSON = (RecordState.HELD.value, RecordState.REJECTED.value)
 
 
@@ -50,6 +48,7 @@ class DeadlineWatch:
         hours: Mapping[str, OpeningHours] | None = None,
         *,
         ahead: timedelta = AHEAD,
+        critical_within: timedelta = timedelta(minutes=30),
         node: Node | None = None,
     ) -> None:
         self._alarms = AlarmSettling(writer, node or Node(), "watch", DEADLINE_ALARMS)
@@ -57,6 +56,7 @@ class DeadlineWatch:
         self._clock = clock
         self._hours = hours or {}
         self._ahead = ahead
+        self._critical_within = critical_within
         self._paces = Known()
         self._paces_at: datetime | None = None
 
@@ -104,7 +104,7 @@ class DeadlineWatch:
             ):
                 for row in rows:
                     key = AlarmKey(critical, row.clinic_code or row.lab_code, "unconfirmed")
-                    due_at = row.found_at + CRITICAL_WITHIN
+                    due_at = row.found_at + self._critical_within
                     known = found.get(key, Threat(0, due_at))
                     found[key] = Threat(known.records + row.records, min(known.due_at, due_at))
             for wait in overdue_verdicts(connection, now):

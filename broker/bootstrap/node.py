@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine
 from broker.config.settings import Settings
 from broker.logs import log_event
 from broker.nodes import Node, SharedNode, new_holder
+from broker.operation.backup import erase_old_copies
 from broker.store.engine import open_reader, open_writer
 from broker.store.leases import add_knowledge
 from broker.store.listener import Listener
@@ -96,6 +97,12 @@ async def open_store(
         else Writer(engine, loop, on_failure)
     )
     closing.push_async_callback(asyncio.to_thread, writer.close)
+    if not location.is_shared:
+        copies = await asyncio.to_thread(
+            erase_old_copies, settings.data_dir, settings.upgrade_copies
+        )
+        if copies:
+            log_event(_log, "retention.erased", reason="upgrade_copies", rows=copies)
     reader = open_reader(location)
     closing.callback(reader.dispose)
     node: Node = Node()

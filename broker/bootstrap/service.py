@@ -241,6 +241,7 @@ class Broker:
             self.clock,
             settings.hours,
             ahead=timedelta(hours=schedule.warn_before_hours),
+            critical_within=settings.alarms.critical,
             node=self._store.node,
         )
         self._drafting = Drafting(settings.agreements, frozenset(uploaders), lists, self.habits)
@@ -306,6 +307,7 @@ class Broker:
             {key: each.lab_code or each.clinic_code for key, each in settings.profiles.items()},
             self.clock,
             self._store.node,
+            limits=settings.alarms,
         )
         self._operation_task = self._keep(operation.run())
         self._retention_task = self._keep(self._retention.run())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adapters.ports.credential import CredentialKind
 from broker.config.access_section import access_settings
+from broker.config.alarm_section import alarm_limits
 from broker.config.cards import agent, card_contradictions, cards, pairings
 from broker.config.channels import (
     PORTAL_SOURCE,
@@ -78,6 +79,8 @@ def build_settings(root: Values, file: Path | None) -> Settings:
         logging=LoggingSettings(logging["level"], logging["file"]),
         store_url=root.sections["store"]["url"],
         lease_seconds=root.sections["store"]["lease_seconds"],
+        upgrade_copies=root.sections["store"]["upgrade_copies"],
+        alarms=alarm_limits(root.sections["alarm"]),
         file=file,
         holidays=frozenset(calendar["holidays"]),
         gateway_closed=calendar["gateway_closed"] or ALWAYS,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from broker.config.access_section import ACCESS
+from broker.config.alarm_section import ALARM
 from broker.config.card_sections import AGENT, CARD, PAIRING
 from broker.config.channel_sections import CHANNEL, INSTITUTION
 from broker.config.delivery_sections import CRITICAL_LIMIT, DELIVERY
@@ -423,6 +424,15 @@ _STORE = Section(
             "In PostgreSQL: the work of a node that died or was cut off is taken over after it.",
             least=1,
         ),
+        Key(
+            "upgrade_copies",
+            Kind.INTEGER,
+            3,
+            "How many of the copies that upgrades make in `backups` are kept (SQLite); older ones "
+            "are erased at start, the last one never.",
+            least=1,
+            most=1000,
+        ),
     ),
 )
 
@@ -474,6 +484,7 @@ SETTINGS = Section(
         DELIVERY,
         SUBSCRIPTION,
         CRITICAL_LIMIT,
+        ALARM,
         NOTICE,
         _CALENDAR,
         _SCHEDULE,

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from adapters.ports.credential import CredentialKind
 from broker.config.access_section import AccessSettings
+from broker.config.alarm_section import AlarmLimits
 from broker.config.cards import AgentSettings, CardSettings, Pairing
 from broker.config.notice_section import NoticeSettings
 from broker.config.secret import SecretReference
@@ -191,6 +192,7 @@ class Settings:
     deliveries: tuple[DeliveryAgreement, ...] = ()
     subscription: SubscriptionSettings = field(default_factory=SubscriptionSettings)
     critical_limits: tuple[CriticalLimit, ...] = ()
+    alarms: AlarmLimits = field(default_factory=AlarmLimits)
     notices: tuple[NoticeSettings, ...] = ()
     cards: tuple[CardSettings, ...] = ()
     """Those in the readers of this PC."""
@@ -202,6 +204,7 @@ class Settings:
 
     store_url: str = field(default="", repr=False)
     lease_seconds: float = 20
+    upgrade_copies: int = 3
 
     @property
     def store(self) -> StoreLocation:

@@ -23,6 +23,8 @@ from mapping.errors import LabbrokerError
 
 STORE = "labbroker.sqlite"
 MANIFEST = "backup.json"
+UPGRADE = "before-upgrade-"
+"""How the names of copies begin that an upgrade makes; the time follows."""
 _PACKAGES = "packages"
 _LAST = "last-backup.json"
 _PAGES_AT_ONCE = 2000
@@ -163,6 +165,22 @@ def last_backup_at(data: Path) -> datetime | None:
         return datetime.fromisoformat(told["made_at"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def erase_old_copies(data: Path, keep: int) -> int:
+    """Erase the copies made before upgrades but for the newest ``keep`` (from 1) that are whole.
+    Returns how many went. One that cannot be erased stays, and so does all where none is whole."""
+    copies = sorted(each for each in (data / "backups").glob(f"{UPGRADE}*") if each.is_dir())
+    whole = [each for each in copies if (each / MANIFEST).is_file()]
+    if not whole:
+        return 0
+    oldest_kept = whole[-min(max(keep, 1), len(whole))]
+    erased = 0
+    for copy in copies[: copies.index(oldest_kept)]:
+        if not copy.is_symlink():
+            shutil.rmtree(copy, ignore_errors=True)
+            erased += not copy.exists()
+    return erased
 
 
 def _copy_store(source: Path, target: Path) -> None:

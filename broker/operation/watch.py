@@ -7,13 +7,14 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 from sqlalchemy import Engine, select
 
 from adapters.ports.intake import StorageUnavailable
 from broker.alarm_settling import AlarmSettling
+from broker.config.alarm_section import AlarmLimits
 from broker.logs import log_event
 from broker.nodes import Node
 from broker.operation.backup import last_backup_at
@@ -27,11 +28,6 @@ from broker.store.writer import Writer
 
 _log = logging.getLogger(__name__)
 _LOOK_SECONDS = 300.0
-LOW_DISK = 0.05
-"""Free part of the disk, as in ``examples/prometheus-alerts.yml`` for what cannot wait."""
-BACKUP_WITHIN = timedelta(hours=48)
-"""Two nights: one that failed is made up for by the next."""
-STUCK_AFTER = timedelta(minutes=30)
 
 OPERATION_ALARMS = (
     AlarmKind.SOURCE_SILENT,
@@ -55,6 +51,7 @@ class OperationWatch:
         clock: Callable[[], datetime],
         node: Node | None = None,
         *,
+        limits: AlarmLimits | None = None,
         free: Callable[[Path], float] = lambda folder: _free_part(folder),
     ) -> None:
         settling = AlarmSettling(writer, node or Node(), "watch:operation", OPERATION_ALARMS)
@@ -64,6 +61,7 @@ class OperationWatch:
         self._parties = parties
         self._clock = clock
         self._free = free
+        self._limits = limits or AlarmLimits()
 
     async def run(self) -> None:
         """Look every five minutes, until cancelled."""
@@ -98,13 +96,14 @@ class OperationWatch:
     def _threats(self, now: datetime) -> dict[AlarmKey, Threat]:
         """``due_at`` is since when it should not be so."""
         found: dict[AlarmKey, Threat] = {}
+        limits, sources = self._limits, tuple(self._parties)
         with open_snapshot(self._reader) as connection:
-            for source, since in silent_sources(connection, tuple(self._parties), now).items():
+            for source, since in silent_sources(connection, sources, now, limits.silence).items():
                 key = AlarmKey(AlarmKind.SOURCE_SILENT, self._parties[source], source)
                 found[key] = Threat(0, since)
-            for row in stuck_deliveries(connection, now - STUCK_AFTER):
+            for row in stuck_deliveries(connection, now - limits.delivery):
                 key = AlarmKey(AlarmKind.DELIVERY_STUCK, row.clinic_code, row.destination)
-                found[key] = Threat(row.results, row.queued_at + STUCK_AFTER)
+                found[key] = Threat(row.results, row.queued_at + limits.delivery)
             for row in refused_deliveries(connection):
                 key = AlarmKey(AlarmKind.DELIVERY_REFUSED, row.clinic_code, row.destination)
                 found[key] = Threat(row.results, row.refused_at)
@@ -114,10 +113,10 @@ class OperationWatch:
             ).scalar()
         # PostgreSQL's backups are its own.
         kept = None if shared else last_backup_at(self._folder) or began
-        if kept is not None and now - kept > BACKUP_WITHIN:
+        if kept is not None and now - kept > limits.backup:
             key = AlarmKey(AlarmKind.BACKUP_OLD, "", "backup")
-            found[key] = Threat(0, kept + BACKUP_WITHIN)
-        if self._free(self._folder) < LOW_DISK:
+            found[key] = Threat(0, kept + limits.backup)
+        if self._free(self._folder) < limits.disk_free:
             day = datetime.combine(now.astimezone(UTC).date(), time(), UTC)
             found[AlarmKey(AlarmKind.DISK_LOW, "", "disk")] = Threat(0, day)
         return found

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from broker.operation.backup import make_backup
+from broker.operation.backup import UPGRADE, make_backup
 from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
     delivery_tables,  # noqa: F401
@@ -162,7 +162,7 @@ def open_writer(
 
 def _copy_before(folder: Path) -> None:
     now = datetime.now(UTC)
-    make_backup(folder, folder / "backups" / f"before-upgrade-{now:%Y%m%dT%H%M%S%fZ}", now)
+    make_backup(folder, folder / "backups" / f"{UPGRADE}{now:%Y%m%dT%H%M%S%fZ}", now)
 
 
 def _open_shared(url: str, lock: int) -> Engine:

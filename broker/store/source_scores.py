@@ -104,11 +104,14 @@ def source_scores(
 
 
 def silent_sources(
-    connection: Connection, source_ids: Sequence[str], now: datetime
+    connection: Connection,
+    source_ids: Sequence[str],
+    now: datetime,
+    least: timedelta = timedelta(hours=2),
 ) -> dict[str, datetime]:
     """Since when each source that is silent should have sent.
 
-    It is silent longer than three times what is usual and than two hours, and a week ago it sent
+    It is silent longer than three times what is usual and than ``least``, and a week ago it sent
     in the hours since then, an hour ago at the latest: nobody is warned of a night or a Sunday.
     """
     found: dict[str, datetime] = {}
@@ -119,7 +122,7 @@ def silent_sources(
         gap = usual_gap(times) or (_slow_gap(times) if len(times) == _TIMES else None)
         if gap is None:
             continue
-        since = times[-1] + max(3 * gap, timedelta(hours=2))
+        since = times[-1] + max(3 * gap, least)
         if since < now and _sent_between(
             connection, source_id, since - week, now - week - _LATER_THAN_LAST_WEEK
         ):

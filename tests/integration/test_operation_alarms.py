@@ -12,13 +12,14 @@ from sqlalchemy import update
 
 from adapters.ports.intake import Door, Media, Payload
 from broker.cli.status import CARD_WORDS
+from broker.config.alarm_section import AlarmLimits
 from broker.delivery.agreement import DeliveryKind, DeliveryState
 from broker.demo.people import CLINIC, LAB
 from broker.operation.alarm_words import ALARM_WORDS, alarm_words
 from broker.operation.backup import make_backup
 from broker.operation.metrics import operation_metrics
 from broker.operation.notices import owed_notices
-from broker.operation.watch import OPERATION_ALARMS, STUCK_AFTER, OperationWatch
+from broker.operation.watch import OPERATION_ALARMS, OperationWatch
 from broker.store.alarms import AlarmKind
 from broker.store.delivery_tables import outgoing
 from broker.store.outbox import begin_attempt, end_attempt, send_again, settle_refused
@@ -38,10 +39,15 @@ async def look(watch: OperationWatch) -> Told:
     ]
 
 
-def watching(stage: Stage, free: float = 0.5) -> OperationWatch:
-    parties = {"lab": LAB}
+def watching(stage: Stage, free: float = 0.5, limits: AlarmLimits | None = None) -> OperationWatch:
     return OperationWatch(
-        stage.writer, stage.reader, stage.folder, parties, lambda: stage.now, free=lambda _: free
+        stage.writer,
+        stage.reader,
+        stage.folder,
+        {"lab": LAB},
+        lambda: stage.now,
+        limits=limits,
+        free=lambda _: free,
     )
 
 
@@ -115,7 +121,7 @@ async def test_deliveries_that_do_not_arrive_are_alarmed_for_their_clinic(tmp_pa
         await stage.receive(oru("F1", "88"))
         watch = watching(stage)
         assert await look(watch) == []
-        stage.now += STUCK_AFTER + timedelta(minutes=1)
+        stage.now += timedelta(minutes=31)
         assert await look(watch) == [("delivery-stuck", CLINIC, "his", True)]
         with stage.reader.connect() as connection:
             (notice,) = owed_notices(connection, "mail", stage.now - timedelta(days=1))
@@ -189,3 +195,27 @@ async def test_a_receiver_that_says_no_to_each_try_is_alarmed_at_once(
             lambda c: end_attempt(c, 1, DeliveryState.ACKNOWLEDGED, stage.now, answer="AA")
         )
         assert len(await look(watch)) == len(opened)
+
+
+async def test_every_limit_of_the_settings_counts(tmp_path: Path) -> None:
+    limits = AlarmLimits(
+        delivery=timedelta(hours=3),
+        silence=timedelta(hours=6),
+        disk_free=0.3,
+        backup=timedelta(hours=5),
+    )
+    to = agreement("his", DeliveryKind.MLLP)
+    async with open_stage(tmp_path, deliveries=(to,)) as stage:
+        now = stage.now.replace(hour=4, minute=0, second=0, microsecond=0)
+        stage.now = now
+        await stage.receive(oru("F1", "88"))
+        await send_often(stage, now - timedelta(days=12), now, range(24))
+        make_backup_of(stage)
+        watch = watching(stage, free=0.31, limits=limits)
+        told = []
+        for hours in (2, 4, 6, 8):
+            stage.now = now + timedelta(hours=hours)
+            told.append([kind for kind, *_ in await look(watch)])
+        assert told == [[], ["delivery-stuck"], ["backup-old"], ["source-silent"]]
+        last = await look(watching(stage, free=0.29, limits=limits))
+        assert [kind for kind, *_ in last] == ["disk-low"]

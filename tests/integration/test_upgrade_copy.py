@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from broker.operation.backup import BackupImpossible, restore_backup, verify_backup
+from broker.operation.backup import (
+    BackupImpossible,
+    erase_old_copies,
+    restore_backup,
+    verify_backup,
+)
 from broker.store.engine import open_writer
 from broker.store.migrations import MIGRATIONS, Migration
 from broker.store.schema import file_serial, meta
@@ -98,3 +103,33 @@ def test_without_a_copy_no_step_is_taken(tmp_path: Path) -> None:
         version = select(meta.c.value).where(meta.c.name == "schema_version")
         assert connection.execute(version).scalar_one() == str(MIGRATIONS[-1].number)
     engine.dispose()
+
+
+def copy_of(folder: Path, name: str, *, whole: bool = True) -> Path:
+    made = folder / "backups" / name
+    made.mkdir(parents=True)
+    (made / "labbroker.sqlite").write_bytes(b"x")
+    if whole:
+        (made / "backup.json").write_text("{}")
+    return made
+
+
+def test_old_copies_are_erased_and_the_last_whole_one_never(tmp_path: Path) -> None:
+    assert erase_old_copies(tmp_path, 1) == 0
+    days = [copy_of(tmp_path, f"before-upgrade-2026010{day}T000000000000Z") for day in range(1, 6)]
+    cut_off = copy_of(tmp_path, "before-upgrade-20260106T000000000000Z", whole=False)
+    own = copy_of(tmp_path, "mine")
+    assert erase_old_copies(tmp_path, 3) == 2
+    assert copies(tmp_path) == [*days[2:], cut_off, own]
+    assert erase_old_copies(tmp_path, 1) == 2
+    assert erase_old_copies(tmp_path, 0) == 0
+    assert copies(tmp_path) == [days[4], cut_off, own]
+
+
+def test_where_no_copy_is_whole_none_is_erased(tmp_path: Path) -> None:
+    made = [
+        copy_of(tmp_path, f"before-upgrade-2026010{day}T000000000000Z", whole=False)
+        for day in range(1, 4)
+    ]
+    assert erase_old_copies(tmp_path, 1) == 0
+    assert copies(tmp_path) == made
