@@ -1,19 +1,21 @@
 """What the control door does with NHI's lists of cases not uploaded: stores them, part by part, so
-that a long list holds up no commit of a door and an import that broke off goes on."""
+that a long list holds up no commit of a door and an import that broke off goes on. And with NHI's
+overviews, which are short."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
+from broker.store.nhi_overviews import store_overview
 from broker.store.unuploaded import ListHead, append_rows, begin_list, end_list
 from broker.store.writer import Writer
 from broker.web.control import Order
+from mapping.rates.nhi_overview import NhiOverview, OverviewDay
 from mapping.unuploaded import UnuploadedRow
-
-ROWS_AT_ONCE = 5000
 
 
 def list_orders(writer: Writer, clock: Callable[[], datetime]) -> Mapping[str, Order]:
@@ -35,7 +37,30 @@ def list_orders(writer: Writer, clock: Callable[[], datetime]) -> Mapping[str, O
         await writer.write(lambda c: end_list(c, list_id, rows))
         return {"stored": rows}
 
-    return {"list-begin": begin, "list-rows": append, "list-end": end}
+    async def overview(raw: bytes, _: Mapping[str, str]) -> dict[str, Any]:
+        told = overview_from_json(json.loads(raw))
+        await writer.write(lambda c: store_overview(c, told, clock()))
+        return {"days": len(told.days)}
+
+    return {
+        "list-begin": begin,
+        "list-rows": append,
+        "list-end": end,
+        "nhi-overview": overview,
+    }
+
+
+def overview_from_json(data: Mapping[str, Any]) -> NhiOverview:
+    """The inverse of :func:`broker.rates.plain.overview_to_json`."""
+    names = ("due", "uploaded", "own", "commissioned")
+    days = tuple(
+        OverviewDay(date.fromisoformat(day["visit_on"]), *(Decimal(day[name]) for name in names))
+        for day in data["days"]
+    )
+    from_on, until_on, data_on = (
+        date.fromisoformat(data[name]) for name in ("from_on", "until_on", "data_on")
+    )
+    return NhiOverview(data["institution_code"], from_on, until_on, data_on, days)
 
 
 def head_to_json(head: ListHead) -> dict[str, Any]:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from broker.bootstrap.lists import load_groups
-from broker.cli.rates_json import rates_to_json
 from broker.cli.rates_text import rates_to_text
 from broker.cli.rates_unuploaded import write_unuploaded
 from broker.config import load_settings
 from broker.rates.month import Month, rates_of
 from broker.rates.outlook import outlook_of
+from broker.rates.plain import rates_to_json
 from broker.rates.view import RatesView
 from broker.store.engine import open_reader, open_snapshot
 from mapping.moment import TAIPEI

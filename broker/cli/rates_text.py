@@ -11,7 +11,7 @@ from broker.rates.view import SCORED, RatesView
 from mapping.errors import Language
 from mapping.moment import TAIPEI
 from mapping.rates.benchmarks import benchmark
-from mapping.rates.counted_order import CountedOrder
+from mapping.rates.counted_order import CountedOrder, RateName
 from mapping.rates.cuts import cut_title
 from mapping.rates.rate import Rate, rate_formula, rate_title
 
@@ -31,6 +31,7 @@ def rates_to_text(view: RatesView, language: Language) -> str:
     lines += _outlook(view, zh)
     lines += _beside(view, zh)
     lines += _differences(view, language)
+    lines += _overview(view, language)
     lines += _cut(view, language)
     return "\n".join(lines) + "\n"
 
@@ -91,7 +92,8 @@ def _score(view: RatesView, zh: bool) -> Iterator[str]:
     yield (
         f"  達 {share}（{way.tier.points} 分）尚缺 {needed}，最少再上傳 {count} 筆醫令"
         if zh
-        else f"  {share} ({way.tier.points} points) lacks {needed}: {count} more orders at least"
+        else f"  {share} ({way.tier.points} points) lacks {needed}: "
+        f"{counted_noun(count, 'more order', 'more orders')} at least"
     )
     if view.wants_orders:
         for each in way.orders[:_MOST_ORDERS]:
@@ -164,10 +166,37 @@ def _differences(view: RatesView, language: Language) -> Iterator[str]:
                     yield f"    … {more} " + ("筆（--json 全列）" if zh else "more (--json)")
 
 
+def _overview(view: RatesView, language: Language) -> Iterator[str]:
+    """Why our IC-card count of each day differs from NHI's overview."""
+    overview, zh = view.found.overview, language == "zh"
+    if overview is None:
+        return
+    titles = [rate_title(name, language) for name in (RateName.NHI, RateName.IC_CARD)]
+    days = f"{overview.from_on}/{overview.until_on}"
+    yield ""
+    yield f"{titles[0]} → {titles[1]} ({days}, {'資料至' if zh else 'data of'} {overview.data_on})"
+    found = view.found.overview_gaps()
+    if not found:
+        yield "  無差異" if zh else "  no day differs"
+    columns = ("已上傳", "應上傳") if zh else ("uploaded", "due")
+    for gap in found:
+        yield (
+            f"  {gap.visit_on} {gap.text(language)}: {columns[0]} {signed(gap.uploaded)}, "
+            f"{columns[1]} {signed(gap.due)}"
+        )
+        if view.explained is not None:
+            yield from (f"    {_order(order)}" for order in gap.orders[:_MOST_ORDERS])
+
+
+def counted_noun(count: int, one: str, several: str) -> str:
+    """``1 order``, ``2 orders``."""
+    return f"{count} {one if count == 1 else several}"
+
+
 def _cut(view: RatesView, language: Language) -> Iterator[str]:
     if view.cut is None:
         return
-    names = list(view.found.rates)
+    names = view.found.by_order
     rows = [(cut_title(view.cut, language), *(rate_title(name, language) for name in names))]
     for row in view.cut_rows():
         label = row.label(view.cut, language, view.groups)

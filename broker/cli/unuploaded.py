@@ -21,16 +21,20 @@ from adapters.folder.formats.unuploaded_list import (
     open_unuploaded,
     read_unuploaded,
 )
-from broker.bootstrap.list_orders import ROWS_AT_ONCE, head_to_json
+from broker.bootstrap.list_orders import head_to_json
+from broker.bootstrap.nhi_files import is_overview, list_passwords
 from broker.cli.control_client import ask_service
 from broker.cli.local_file import read_file
+from broker.cli.nhi_overview import compare_overview
+from broker.cli.rates_text import counted_noun
 from broker.cli.store_access import changing, reading, require_store
 from broker.config import Settings, load_settings
-from broker.config.secret import SecretUnavailable, parse_secret_reference
+from broker.config.secret import parse_secret_reference
+from broker.rates.nhi_files import ROWS_AT_ONCE, InstitutionUnknown
 from broker.store.location import StoreLocation
 from broker.store.unuploaded import ListHead, append_rows, begin_list, end_list, reconcile
 from broker.web.control import ControlAddress, find_control
-from mapping.errors import LabbrokerError, Language
+from mapping.errors import Language
 from mapping.finding import Finding
 from mapping.unuploaded import NEEDS_A_PERSON, Outcome, UnuploadedRow
 from mapping.values import parse_decimal
@@ -56,21 +60,13 @@ _TEXTS = {
 _MOST_CODES = 10
 
 
-class InstitutionUnknown(LabbrokerError):
-    code = "unuploaded-institution"
-    en = (
-        "The name of the file does not tell whose list it is.",
-        "Name the institution: --institution CODE.",
-    )
-    zh = ("檔名未載明院所代碼。", "請指定院所：--institution 院所代碼。")
-
-
 def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "unuploaded",
         description="Store NHI's list of cases not uploaded (未上傳案件明細, the ZIP or the CSV in "
-        "it) and say what is known here of each row. The same file twice changes nothing. Exit "
-        "code 0: nothing asks for a person, 1: some rows do.",
+        "it) and say what is known here of each row; or NHI's report (未上傳案件日報表, xlsx), "
+        "whose figures are NHI's own, and say why ours differ. The same file twice changes "
+        "nothing. Exit code 0: nothing asks for a person, 1: some rows or days do.",
     )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--institution", metavar="CODE", help="whose list it is")
@@ -89,7 +85,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load_settings(arguments.config, os.environ)
     store = settings.store
     require_store(store)
-    opened = _open(arguments, settings)
+    raw, name = read_file(arguments.file), PurePath(arguments.file).name
+    if is_overview(raw):
+        return compare_overview(arguments, store, raw, name)
+    opened = _open(arguments, settings, raw, name)
     institution = arguments.institution or opened.institution_code
     if not institution:
         raise InstitutionUnknown
@@ -112,8 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     return int(any(summary.rows[outcome] for outcome in NEEDS_A_PERSON))
 
 
-def _open(arguments: argparse.Namespace, settings: Settings) -> OpenedList:
-    raw, name = read_file(arguments.file), PurePath(arguments.file).name
+def _open(arguments: argparse.Namespace, settings: Settings, raw: bytes, name: str) -> OpenedList:
     try:
         return open_unuploaded(raw, name, [*_passwords(arguments, settings)])
     except UnuploadedLocked:
@@ -130,14 +128,7 @@ def _passwords(arguments: argparse.Namespace, settings: Settings) -> Iterator[st
         if reference is not None:
             yield reference.read(os.environ).reveal()
         return
-    for institution in settings.institutions:
-        if institution.verdict_password is not None:
-            try:
-                login = institution.verdict_password.read(os.environ).reveal()
-            except SecretUnavailable:
-                continue
-            yield f"{institution.code}_{login}"
-            yield login
+    yield from list_passwords(settings, os.environ)
 
 
 def _batches(rows: Iterator[UnuploadedRow]) -> Iterator[list[UnuploadedRow]]:
@@ -235,7 +226,8 @@ class _Summary:
         zh = language == "zh"
         days = f" {head.from_on}/{head.until_on}" if head.from_on else ""
         count = sum(self.rows.values())
-        lines = [f"{head.institution_code}{days}: {count} {'列' if zh else 'rows'}"]
+        rows = f"{count} 列" if zh else counted_noun(count, "row", "rows")
+        lines = [f"{head.institution_code}{days}: {rows}"]
         for outcome in Outcome:
             if not self.rows[outcome]:
                 continue
@@ -249,7 +241,8 @@ class _Summary:
             cells = (row.national_id, row.card_at, row.visit_type, row.visit_serial, row.order_code)
             lines.append("  " + "  ".join(cells))
         if findings:
-            lines.append(f"{len(findings)} {'列無法讀取' if zh else 'rows cannot be read'}:")
+            rows = counted_noun(len(findings), "row", "rows")
+            lines.append(f"{len(findings)} 列無法讀取:" if zh else f"{rows} cannot be read:")
             lines += [f"  {finding.message(language)}" for finding in findings[:_MOST_CODES]]
         return "\n".join(lines) + "\n"
 

@@ -14,12 +14,14 @@ from datetime import date, datetime
 
 from sqlalchemy import Connection
 
+from broker.store.nhi_overviews import newest_overview
 from broker.store.rate_lists import nhi_list_of
 from broker.store.rate_orders import counted_orders
 from mapping.errors import LabbrokerError
 from mapping.moment import TAIPEI
 from mapping.rates.counted_order import CountedOrder, NhiList, RateName
 from mapping.rates.differences import Difference, differences
+from mapping.rates.nhi_overview import Gap, NhiOverview, gaps
 from mapping.rates.rate import Rate, rate_of
 from mapping.rates.score import Tier, TierTable, tier_table_on
 
@@ -74,9 +76,9 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class MonthRates:
-    """``rates`` has an entry for each rate that is known; ``nhi`` only with a list of NHI's.
-
-    ``nhi`` covers the days of that list, which need not be the whole month.
+    """``rates`` has an entry for each rate that is known; NHI's own figure only with something of
+    NHI's: what its list of cases not uploaded (``nhi``) leaves, else what its overview of the
+    clinic says (``overview``). Either covers its own days, which need not be the whole month.
     """
 
     month: Month
@@ -86,6 +88,21 @@ class MonthRates:
     orders: Sequence[CountedOrder]
     nhi: NhiList | None
     tiers: TierTable | None
+    overview: NhiOverview | None = None
+
+    @property
+    def by_order(self) -> tuple[RateName, ...]:
+        """The rates that are known order by order, to be cut and explained: of NHI's overview
+        there are only sums."""
+        return tuple(
+            name for name in self.rates if name is not RateName.NHI or self.nhi is not None
+        )
+
+    def overview_gaps(self) -> tuple[Gap, ...]:
+        """Why our count of each day differs from NHI's overview; empty without one."""
+        if self.overview is None:
+            return ()
+        return gaps(self.overview, self.orders, self.month.first, self.month.last)
 
     def difference(self, first: RateName, second: RateName) -> tuple[Difference, ...]:
         """What must be added to the first rate to come to the second, by cause, with orders."""
@@ -106,9 +123,14 @@ def rates_of(
     data_on = now.astimezone(TAIPEI).date()
     orders = counted_orders(connection, institutions, month.first, month.last)
     nhi = nhi_list_of(connection, institutions, month.first, month.last)
+    overview = newest_overview(connection, institutions, month.first, month.last)
     rates = {
         name: rate_of(name, orders, data_on, nhi)
         for name in RateName
         if name is not RateName.NHI or nhi is not None
     }
-    return MonthRates(month, now, data_on, rates, orders, nhi, tier_table_on(month.last))
+    told = overview.rate(month.first, month.last) if overview is not None else None
+    if told is not None and nhi is None:
+        rates[RateName.NHI] = told
+    table = tier_table_on(month.last)
+    return MonthRates(month, now, data_on, rates, orders, nhi, table, overview)

@@ -35,18 +35,20 @@ class RatesView:
         if self.cut is None:
             return []
         found = self.found
-        return cut_rates(found.orders, self.cut, found.rates, found.data_on, found.nhi, self.groups)
+        return cut_rates(
+            found.orders, self.cut, found.by_order, found.data_on, found.nhi, self.groups
+        )
 
     def differences(self) -> tuple[tuple[RateName, RateName, tuple[Difference, ...]], ...]:
         """What was asked for, else each rate against the one before it."""
-        names = list(self.found.rates)
+        names = self.found.by_order
         pairs = list(pairwise(names))
         if self.explained is not None:
             pairs = [(self.explained[0], self.explained[1])]
         return tuple(
             (first, second, self.found.difference(first, second))
             for first, second in pairs
-            if first in self.found.rates and second in self.found.rates
+            if first in names and second in names
         )
 
     def way_up(self) -> WhatIf | None:

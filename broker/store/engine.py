@@ -23,6 +23,7 @@ from broker.operation.backup import UPGRADE, make_backup
 from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
     delivery_tables,  # noqa: F401
+    nhi_overview_tables,  # noqa: F401
     rate_tables,  # noqa: F401
     unuploaded_tables,  # noqa: F401
 )

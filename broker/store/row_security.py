@@ -84,6 +84,7 @@ GUARDED: Mapping[str, str] = {
     "rate_order": _is_of("institution_code"),
     "unuploaded_list": _is_of("institution_code"),
     "unuploaded_row": _through("unuploaded_list u", "u.id = unuploaded_row.list_id"),
+    "nhi_overview": _is_of("institution_code"),
     "audit_event": (
         f"{_is_of('institution')}"
         " OR CASE WHEN kind = 'record' AND subject ~ '^[0-9]{1,18}$' THEN "

@@ -38,9 +38,9 @@ _FORMULAS: Mapping[RateName, tuple[str, str]] = {
         "檢驗(查)上傳件數(B) ÷ IC 卡上傳件數(A)，就診日至前二日",
     ),
     RateName.NHI: (
-        "as NHI says: IC-card quantity that its list of cases not uploaded does not name / "
-        "IC-card quantity of its days",
-        "健保署：未列於未上傳案件明細之 IC 卡醫令總量 ÷ 該區間 IC 卡醫令總量",
+        "as NHI says: IC-card quantity that its list of cases not uploaded does not name, or its "
+        "overview's uploaded quantity (B) / IC-card quantity of its days (A)",
+        "健保署：未列於未上傳案件明細之 IC 卡醫令總量，或日報表上傳件數(B) ÷ 該區間 IC 卡醫令總量(A)",
     ),
 }
 _HUNDREDTH = Decimal("0.01")

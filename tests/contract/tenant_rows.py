@@ -14,6 +14,7 @@ from broker.store.delivery_tables import (
     delivery_attempt,
     outgoing,
 )
+from broker.store.nhi_overview_tables import nhi_overview
 from broker.store.node_tables import package_file
 from broker.store.rate_tables import rate_order
 from broker.store.schema import (
@@ -105,6 +106,10 @@ def add_rows(
             "list_id": number, "position": 1, "national_id": "", "card_on": TODAY, "card_at": "",
             "visit_type": "01", "visit_serial": "0001", "order_code": "08011C", "quantity": "1",
             "card_mark": "", "incomplete": "",
+        },
+        nhi_overview: {
+            "institution_code": clinic, "from_on": TODAY, "until_on": TODAY, "data_on": TODAY,
+            "taken_at": NOW, "days": "[]",
         },
         audit_event: {
             "number": number, "at": NOW, "person": "x", "action": "show", "kind": "record",

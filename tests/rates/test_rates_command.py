@@ -129,7 +129,7 @@ def test_the_orders_behind_a_difference_and_the_next_tier_are_listed_without_pat
 @pytest.mark.parametrize(
     ("language", "words"),
     [
-        ("en", ("24-hour rate", "45.45", "points 0", "1 more orders", "uploaded, but after")),
+        ("en", ("24-hour rate", "45.45", "points 0", "1 more order at", "uploaded, but after")),
         ("zh-TW", ("24 小時內上傳率", "45.45", "得分 0", "最少再上傳 1 筆", "已上傳，但超過")),
     ],
     ids=["en", "zh"],

@@ -132,7 +132,7 @@ def _differences(rates: MonthRates) -> list[tuple[RateName, RateName, Any]]:
     return [
         (first, second, rates.difference(first, second))
         for first, second in pairs
-        if first in rates.rates and second in rates.rates
+        if first in rates.by_order and second in rates.by_order
     ]
 
 
