@@ -20,6 +20,9 @@ from broker.stop_signals import on_stop
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
 
+# A thread that has asked SQLite for a row waits as long as this to go on while another thread
+# reckons; the interpreter's own five milliseconds for each row would hold up the writer.
+_SWITCH_SECONDS = 0.0005
 _log = logging.getLogger(__name__)
 
 
@@ -32,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0 after a clean stop, 1 when the store or a worker failed: nothing more was acknowledged."""
     settings = load_settings(arguments.config, os.environ)
     configure_logging(settings.logging)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     return asyncio.run(serve(settings))
 
 

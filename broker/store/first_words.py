@@ -6,11 +6,13 @@ Nearly every result is the first word on its order. One look tells which are not
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.engine import Dialect
 
 from broker.drafting import Draft
 from broker.store.order_versions import (
@@ -25,6 +27,8 @@ from mapping.record import UploadRecord
 
 T = TypeVar("T", int, str)
 _AT_ONCE = 500
+_ROWS_AT_ONCE = 32
+"""Of one INSERT: one step of SQLite for many rows (:mod:`broker.store.receipts`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,9 @@ class FirstWords:
 
     def write(self) -> None:
         """Insert what has gathered."""
-        if self._gathered:
-            self._connection.execute(_INSERT, self._gathered)
-            self._gathered = []
+        gathered, self._gathered = self._gathered, []
+        for start in range(0, len(gathered), _ROWS_AT_ONCE):
+            _insert(self._connection, gathered[start : start + _ROWS_AT_ONCE])
 
     def _may_know(self, keys: _Keys) -> bool:
         return (
@@ -118,8 +122,34 @@ def _parts(values: Collection[T]) -> Iterator[list[T]]:
         yield wanted[start : start + _AT_ONCE]
 
 
+def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Past SQLAlchemy's own statements, which take a step of SQLite for each row."""
+    names = tuple(rows[0])
+    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+    written = _writers(connection.dialect, names)
+    values = [
+        value if write is None else write(value)
+        for row in rows
+        for write, value in zip(written, row.values(), strict=True)
+    ]
+    connection.connection.cursor().execute(_statement(names, len(rows), mark), values)
+
+
+@lru_cache(maxsize=128)
+def _statement(names: tuple[str, ...], rows: int, mark: str) -> str:
+    row = f"({', '.join([mark] * len(names))})"
+    return f"INSERT INTO record ({', '.join(names)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - constants only
+
+
+@lru_cache(maxsize=8)
+def _writers(dialect: Dialect, names: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, ...]:
+    """What makes the driver's value of a column's, None where it is the same."""
+    return tuple(
+        record.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names
+    )
+
+
 # Made once: every result passes here.
-_INSERT = insert(record)
 _OF_IDENTITIES = select(record.c.order_identity).where(
     record.c.order_identity.in_(bindparam("values", expanding=True)), IS_KNOWN
 )

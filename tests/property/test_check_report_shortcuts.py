@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.nhi.report_columns import Columns, Measure
-from adapters.nhi.report_records import RecordReader
+from adapters.nhi.report_records import UNREAD_CODE, RecordReader
 
 # Blanks, flags, wide characters, a byte without meaning, and what marks a wide character inside.
 CELL = st.text(" *A1血\udca1\x00", max_size=7)
@@ -51,3 +51,15 @@ def test_a_line_for_each_row_is_read_to_the_same_records(data: st.DataObject) ->
     # Of two layouts each is laid in the way that fits best.
     careful = RecordReader((ROWS, ROWS), (10, 10, 10), Measure.BYTES)
     assert plain.read(block) == careful.read(block)
+
+
+def test_a_mark_on_a_line_of_its_own_makes_a_record_wrong() -> None:
+    lines = [
+        (" 1", " 3599900001", " 血液"),
+        (" 1", " GOT", " 5"),
+        (" U/L", " ", " "),
+        (" ", "*", " "),
+    ]
+    for candidates in ((ROWS,), (ROWS, ROWS)):
+        (told,), whole = RecordReader(candidates, (10, 10, 10), Measure.BYTES).read(lines)
+        assert (told.error_code, whole) == (UNREAD_CODE, True)
