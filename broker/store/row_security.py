@@ -116,8 +116,8 @@ CLOSED: Mapping[str, str] = {
     "api_call": "answers to one caller each, found by the caller alone",
     "fhir_resource": "of a source; the FHIR door writes by it",
     "fhir_identifier": "of a source; the FHIR door writes by it",
-}
     "subscription": "of a source, with its secrets; the FHIR door reads them",
+}
 """Tables that ``labbroker_people`` may not read at all, and why."""
 
 
