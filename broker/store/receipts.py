@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from sqlalchemy import Connection, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
 
 from adapters.ports.intake import Accepted, Payload
 from broker.states import RECEIPT_TRANSITIONS, Acknowledgement, ReceiptState, sources_of
@@ -232,20 +232,34 @@ def finish_receipt(
 ) -> None:
     """Move a receipt to ``parsed`` or ``quarantined`` with what a person needs to know."""
     connection.execute(
-        update(receipt)
-        .where(
-            receipt.c.id == receipt_id,
-            receipt.c.state.in_(sources_of(RECEIPT_TRANSITIONS, state)),
-        )
-        .values(
-            state=state.value,
-            content=content,
-            error_code=error_code,
-            error_text=error_text,
-            error_texts=error_texts,
-            findings=json.dumps(list(findings), ensure_ascii=False),
-        )
+        _FINISH[state],
+        {
+            "of_id": receipt_id,
+            "new_content": content,
+            "new_error_code": error_code,
+            "new_error_text": error_text,
+            "new_error_texts": error_texts,
+            "new_findings": json.dumps(list(findings), ensure_ascii=False),
+        },
     )
+
+
+# Made once: every receipt passes here.
+_FINISH = {
+    state: update(receipt)
+    .where(
+        receipt.c.id == bindparam("of_id"),
+        or_(*(receipt.c.state == each for each in sources_of(RECEIPT_TRANSITIONS, state))),
+    )
+    .values(
+        state=state.value,
+        **{
+            name: bindparam(f"new_{name}")
+            for name in ("content", "error_code", "error_text", "error_texts", "findings")
+        },
+    )
+    for state in (ReceiptState.PARSED, ReceiptState.QUARANTINED)
+}
 
 
 def replay_receipt(connection: Connection, receipt_id: int) -> bool:

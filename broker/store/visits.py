@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     bindparam,
     insert,
@@ -78,7 +77,7 @@ def set_opted_out(
     if changed == known:
         return lines, 0
     _replace(connection, visit_id, changed)
-    return lines, _requeue_held(connection, changed.institution_code, changed.national_id)
+    return lines, requeue_held(connection, changed.institution_code, changed.national_id)
 
 
 def _replace(connection: Connection, visit_id: int, item: Visit) -> None:
@@ -208,15 +207,16 @@ def requeue_rivals(
 ) -> int:
     """An order of this person has its result now, of ``receipt_id``: results that could have been
     of it or of another are read again. Returns how many receipts."""
-    rivals = record.c.findings.contains(Reason.SEVERAL_VISITS.value)
-    return _requeue_held(
-        connection, clinic_code, national_id, rivals & (record.c.receipt_id != receipt_id)
-    )
+    values = {"clinic": clinic_code, "values": [national_id], "but": receipt_id}
+    waiting = sorted(connection.execute(_RIVALS, values).scalars())
+    return _read_again(connection, waiting) if waiting else 0
 
 
 def requeue_held(connection: Connection, clinic_code: str, national_id: str) -> int:
     """Results of this person that are held are read again. Returns how many receipts."""
-    return _requeue_held(connection, clinic_code, national_id)
+    values = {"clinic": clinic_code, "values": [national_id]}
+    waiting = sorted(connection.execute(_OF_PEOPLE, values).scalars())
+    return _read_again(connection, waiting) if waiting else 0
 
 
 def requeue_for(connection: Connection, touched: Sequence[Visit]) -> int:
@@ -238,18 +238,6 @@ def requeue_for(connection: Connection, touched: Sequence[Visit]) -> int:
                 part = {"clinic": clinic_code, "values": values[start : start + _AT_ONCE]}
                 waiting.update(connection.execute(way, part).scalars())
     return _read_again(connection, sorted(waiting)) if waiting else 0
-
-
-def _requeue_held(
-    connection: Connection,
-    clinic_code: str,
-    national_id: str,
-    which: ColumnElement[bool] | None = None,
-) -> int:
-    query = _OF_PEOPLE if which is None else _OF_PEOPLE.where(which)
-    values = {"clinic": clinic_code, "values": [national_id]}
-    waiting = sorted(connection.execute(query, values).scalars())
-    return _read_again(connection, waiting) if waiting else 0
 
 
 def _read_again(connection: Connection, receipt_ids: Sequence[int]) -> int:
@@ -294,6 +282,10 @@ _OF_PEOPLE = _WAITING.where(
     record.c.held_reason.in_(_MOVED_BY_VISITS),
     record.c.national_id.in_(bindparam("values", expanding=True)),
 ).distinct()
+_RIVALS = _OF_PEOPLE.where(
+    record.c.findings.contains(Reason.SEVERAL_VISITS.value),
+    record.c.receipt_id != bindparam("but"),
+)
 _OF_BIRTH_DATES = _WAITING.where(
     text("record.birth_on IS NOT NULL"),
     record.c.birth_on.in_(bindparam("values", expanding=True)),
