@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -32,6 +32,7 @@ from broker.web.api.routes import OPERATIONS
 from broker.web.api.shapes import what_is_wrong
 from broker.web.identity import Guard, guard_of
 from broker.web.session import OPEN_PATHS, is_open
+from tests.access.bad_bodies import bad_bodies, bodies_for
 from tests.access.web_people import SignedIn
 from tests.console.running_console import RunningConsole, running_console
 
@@ -232,6 +233,89 @@ def test_who_is_not_signed_in_gets_in_nowhere(
         expected = (401,) if path.startswith("/api/") else (303,)
         assert status in expected, (method, pattern, status)
         assert not [each for each in canaries if each in text], (method, pattern)
+
+
+def test_nothing_that_a_stranger_sends_is_read(
+    console: RunningConsole,
+    routes: list[tuple[str, str, web.AbstractRoute]],
+    places: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guarded = sorted(
+        {
+            (method, path_of(pattern, places), is_open(route))
+            for method, pattern, route in routes
+            if not is_open(route) or pattern.startswith("/fhir")
+            if (method, pattern) not in ANYBODYS and not pattern.endswith("/metadata")
+        }
+    )
+    read: list[str] = []
+    watch_reading(monkeypatch, read)
+    asked = [
+        (method, path, media, body)
+        for number, (method, path, _) in enumerate(guarded)
+        for media, body in bodies_for(number, bad_bodies())
+    ]
+    assert {path.split("/")[1] for _, path, _, _ in asked} >= {"api", "fhir", "records"}
+    refused = asyncio.run(_send_all(console.url, asked))
+    assert not [each for each in refused if each[2] not in (401, 403, 303)]
+    assert read == []
+
+
+def watch_reading(monkeypatch: pytest.MonkeyPatch, read: list[str]) -> None:
+    """Note the path of each request whose body a handler or a guard asks for."""
+
+    def noting(way: Callable[[web.BaseRequest], Any]) -> Callable[[web.BaseRequest], Any]:
+        def noted(request: web.BaseRequest) -> Any:
+            read.append(request.path)
+            return way(request)
+
+        return noted
+
+    for name in ("read", "text", "json", "post", "multipart"):
+        monkeypatch.setattr(web.BaseRequest, name, noting(getattr(web.BaseRequest, name)))
+
+    class Watched:
+        """A body whose reading shows; whether it has ended may be asked."""
+
+        def __init__(self, request: web.BaseRequest) -> None:
+            self._request = request
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith(("read", "iter")):
+                read.append(self._request.path)
+            return getattr(self._request._payload, name)
+
+    monkeypatch.setattr(web.BaseRequest, "content", property(Watched))
+
+
+async def _send_all(
+    url: str, asked: list[tuple[str, str, str, bytes]]
+) -> list[tuple[str, str, int]]:
+    """Method, path and status of each; a few at a time."""
+    room = asyncio.Semaphore(16)
+    async with ClientSession(cookie_jar=DummyCookieJar()) as session:
+
+        async def send(method: str, path: str, media: str, body: bytes) -> tuple[str, str, int]:
+            headers = {"Content-Type": media}
+            async with (
+                room,
+                session.request(
+                    method, url + path, data=body, headers=headers, allow_redirects=False
+                ) as answer,
+            ):
+                return method, path, answer.status
+
+        return list(await asyncio.gather(*(send(*each) for each in asked)))
+
+
+def test_the_watch_would_see_a_body_that_is_read(
+    console: RunningConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    watch_reading(monkeypatch, read)
+    ask(console, "POST", "/sign-in", None, data={"login": "x"})
+    assert "/sign-in" in read
 
 
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.value)
