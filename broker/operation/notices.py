@@ -117,10 +117,12 @@ def owed_notices(connection: Connection, target: str, since: datetime) -> list[N
 
 
 def _note(connection: Connection, target: str, notice: Notice, now: datetime) -> None:
+    whose = select(alarm.c.institution_code).where(alarm.c.id == notice.alarm_id)
     connection.execute(
         insert_new(connection, alarm_notice).on_conflict_do_nothing(),
         {
             "alarm_id": notice.alarm_id,
+            "institution_code": connection.execute(whose).scalar_one(),
             "target": target,
             "event": "opened" if notice.opened else "over",
             "told_at": now,

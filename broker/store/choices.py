@@ -61,6 +61,7 @@ def store_choice(connection: Connection, receipt_id: int, row: AnyRow, visit_id:
     connection.execute(
         delete(choice).where(choice.c.of_receipt_id == row.receipt_id, choice.c.slot == row.slot)
     )
+    whose = select(visit.c.institution_code).where(visit.c.id == visit_id)
     connection.execute(
         insert(choice).values(
             receipt_id=receipt_id,
@@ -69,6 +70,7 @@ def store_choice(connection: Connection, receipt_id: int, row: AnyRow, visit_id:
             order_identity=identity,
             collected_on=known.get("day", "") if identity else "",
             visit_id=visit_id,
+            institution_code=whose.scalar_subquery(),
         )
     )
 

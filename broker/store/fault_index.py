@@ -26,6 +26,7 @@ fault = Table(
     Column("subject", String, nullable=False),
     Column("value", String, nullable=False),
     Column("lab_code", String, nullable=False),
+    Column("clinic_code", String, nullable=False),
     Column("order_code", String, nullable=False),
     Column("due_at", BigInteger),
     Index("fault_record", "record_id"),
@@ -50,26 +51,30 @@ _PARAMETER = (
 )
 # Without an error of its own it is told by its state: see ``broker.worklist.blocking_findings``.
 _KEEP = f"""
-INSERT INTO fault (record_id, code, field, subject, value, lab_code, order_code, due_at)
+INSERT INTO fault
+    (record_id, code, field, subject, value, lab_code, clinic_code, order_code, due_at)
 SELECT NEW.id, json_extract(f.value, '$.code'), coalesce(json_extract(f.value, '$.field'), ''),
     coalesce(nullif({_PARAMETER.format("nhi_code")}, ''), nullif({_PARAMETER.format("code")}, ''),
         NEW.order_code),
     substr(coalesce(json_extract(f.value, '$.value'), ''), 1, {LONGEST_VALUE}),
-    NEW.lab_code, NEW.order_code, NEW.due_at
+    NEW.lab_code, NEW.clinic_code, NEW.order_code, NEW.due_at
 FROM {_ERRORS};
-INSERT INTO fault (record_id, code, field, subject, value, lab_code, order_code, due_at)
-SELECT NEW.id, '', '', '', '', NEW.lab_code, NEW.order_code, NEW.due_at
+INSERT INTO fault
+    (record_id, code, field, subject, value, lab_code, clinic_code, order_code, due_at)
+SELECT NEW.id, '', '', '', '', NEW.lab_code, NEW.clinic_code, NEW.order_code, NEW.due_at
 WHERE NOT EXISTS (SELECT 1 FROM {_ERRORS});
 """
 _SQLITE_TRIGGERS = {
     "record_waits": f"AFTER INSERT ON record WHEN {_WAITS} BEGIN {_KEEP} END",
     "record_let_go": (
-        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, order_code, due_at"
+        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, clinic_code,"
+        " order_code, due_at"
         f" ON record WHEN OLD.state IN {_STATES} AND NOT ({_WAITS})"
         " BEGIN DELETE FROM fault WHERE record_id = OLD.id; END"
     ),
     "record_waits_again": (
-        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, order_code, due_at"
+        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, clinic_code,"
+        " order_code, due_at"
         f" ON record WHEN {_WAITS}"
         f" BEGIN DELETE FROM fault WHERE record_id = NEW.id; {_KEEP} END"
     ),
@@ -88,8 +93,9 @@ _PARAMETER_ROW = (
     " WHERE p.value ->> 0 = '{}' LIMIT 1)"
 )
 _AS_A_WHOLE = """
-INSERT INTO fault (record_id, code, field, subject, value, lab_code, order_code, due_at)
-VALUES (NEW.id, '', '', '', '', NEW.lab_code, NEW.order_code, NEW.due_at);
+INSERT INTO fault
+    (record_id, code, field, subject, value, lab_code, clinic_code, order_code, due_at)
+VALUES (NEW.id, '', '', '', '', NEW.lab_code, NEW.clinic_code, NEW.order_code, NEW.due_at);
 """
 # JSON may hold a NUL, which PostgreSQL cannot give as text: such a record is told as a whole.
 _POSTGRESQL_FUNCTION = f"""
@@ -104,12 +110,13 @@ BEGIN
     IF {_WAITS} THEN
         BEGIN
             INSERT INTO fault
-                (record_id, code, field, subject, value, lab_code, order_code, due_at)
+                (record_id, code, field, subject, value, lab_code, clinic_code, order_code,
+                    due_at)
             SELECT NEW.id, f.value ->> 'code', coalesce(f.value ->> 'field', ''),
                 coalesce(nullif({_PARAMETER_ROW.format("nhi_code")}, ''),
                     nullif({_PARAMETER_ROW.format("code")}, ''), NEW.order_code),
                 left(coalesce(f.value ->> 'value', ''), {LONGEST_VALUE}),
-                NEW.lab_code, NEW.order_code, NEW.due_at
+                NEW.lab_code, NEW.clinic_code, NEW.order_code, NEW.due_at
             FROM {_ERROR_ROWS};
             IF NOT FOUND THEN
                 {_AS_A_WHOLE}
@@ -125,7 +132,8 @@ _CALL = "FOR EACH ROW {} EXECUTE FUNCTION labbroker_keep_faults()"
 _POSTGRESQL_TRIGGERS = {
     "record_waits": "AFTER INSERT ON record " + _CALL.format(f"WHEN ({_WAITS})"),
     "record_waits_again": (
-        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, order_code, due_at"
+        "AFTER UPDATE OF state, held_reason, findings, verdict_code, lab_code, clinic_code,"
+        " order_code, due_at"
         " ON record " + _CALL.format(f"WHEN (OLD.state IN {_STATES} OR {_WAITS})")
     ),
     "record_gone": "BEFORE DELETE ON record " + _CALL.format(f"WHEN (OLD.state IN {_STATES})"),

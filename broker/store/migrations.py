@@ -26,6 +26,7 @@ from sqlalchemy import (
 
 from broker.store.dialect import database_now, insert_new, is_shared
 from broker.store.fault_index import create_fault_index
+from broker.store.institution_keys import keyed_by_institution
 from broker.store.node_tables import migration, node
 from broker.store.row_security import install_row_security
 from broker.store.schema import meta, metadata
@@ -56,10 +57,11 @@ class SchemaUnknown(LabbrokerError):
 
 
 def _create_tables(connection: Connection) -> None:
-    metadata.create_all(connection)
+    tables = keyed_by_institution(metadata) if is_shared(connection) else metadata
+    tables.create_all(connection)
     listed = "SELECT indexname FROM pg_indexes" if is_shared(connection) else _SQLITE_INDEXES
     known = set(connection.execute(text(listed)).scalars())
-    for table in metadata.tables.values():
+    for table in tables.tables.values():
         for index in table.indexes:
             if index.name not in known:
                 index.create(connection)

@@ -58,5 +58,6 @@ package_file = Table(
     "package_file",
     metadata,
     Column("package_id", ForeignKey("package.id"), primary_key=True, autoincrement=False),
+    Column("institution_code", String, nullable=False, server_default=""),
     Column("raw", LargeBinary, nullable=False),
 )

@@ -5,11 +5,17 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, insert, select
 
 from broker.store.node_tables import package_file
+from broker.store.schema import package
 
 
 def store_package_file(connection: Connection, package_id: int, raw: bytes) -> None:
     """Keep the bytes, in the transaction that makes the package."""
-    connection.execute(insert(package_file).values(package_id=package_id, raw=raw))
+    whose = select(package.c.institution_code).where(package.c.id == package_id)
+    connection.execute(
+        insert(package_file).values(
+            package_id=package_id, institution_code=whose.scalar_subquery(), raw=raw
+        )
+    )
 
 
 def load_package_file(reader: Engine, package_id: int) -> bytes | None:

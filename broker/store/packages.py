@@ -252,13 +252,30 @@ def insert_package(connection: Connection, new: NewPackage) -> int | None:
     package_id = int(result.inserted_primary_key[0])  # type: ignore[index]
     move_records(connection, ids, RecordState.SEALED, package_id=package_id)
     connection.execute(
-        insert(package_record),
+        _INSERT_PACKED,
         [
-            {"package_id": package_id, "record_id": record_id, "position": place, "active": True}
+            {
+                "package_id": package_id,
+                "packed_id": record_id,
+                "position": place,
+                "institution_code": new.institution_code,
+            }
             for place, record_id in enumerate(ids, start=1)
         ],
     )
     return package_id
+
+
+_INSERT_PACKED = insert(package_record).values(
+    package_id=bindparam("package_id"),
+    record_id=bindparam("packed_id"),
+    position=bindparam("position"),
+    active=True,
+    institution_code=bindparam("institution_code"),
+    clinic_code=select(record.c.clinic_code)
+    .where(record.c.id == bindparam("packed_id"))
+    .scalar_subquery(),
+)
 
 
 def _count_ready(connection: Connection, ids: Sequence[int]) -> int:
@@ -414,8 +431,14 @@ _IS_OPEN = package.c.state.in_(
 
 def open_attempt(connection: Connection, package_id: int, kind: str, started_at: datetime) -> int:
     """Write the intent: it is durable before anything is sent. Returns the attempt's id."""
+    whose = select(package.c.institution_code).where(package.c.id == package_id)
     result = connection.execute(
-        insert(attempt).values(package_id=package_id, kind=kind, started_at=started_at)
+        insert(attempt).values(
+            package_id=package_id,
+            institution_code=whose.scalar_subquery(),
+            kind=kind,
+            started_at=started_at,
+        )
     )
     return int(result.inserted_primary_key[0])  # type: ignore[index]
 

@@ -23,15 +23,15 @@ def store_report_index(
         return
     # Past SQLAlchemy's own statements: every result passes here, and nearly always as a new one.
     cursor = connection.connection.cursor()
-    insert, delete = _STATEMENTS[connection.dialect.paramstyle == "qmark"]
+    insert, delete, place = _STATEMENTS[connection.dialect.paramstyle == "qmark"]
     for row in rows:
-        cursor.execute(insert, row)
+        cursor.execute(insert, (*row, *row[:place]))
         if cursor.rowcount == 1:
             continue
         # The moment of storing makes no difference.
         cursor.execute(delete, row[:-1])
         if cursor.rowcount == 1:
-            cursor.execute(insert, row)
+            cursor.execute(insert, (*row, *row[:place]))
 
 
 def _row(receipt_id: int, each: IndexedReport, now: datetime) -> tuple[object, ...]:
@@ -62,17 +62,26 @@ _COLUMNS = (
 )
 
 
-def _statements(mark: str, same: str) -> tuple[str, str]:
-    insert = (
-        f"INSERT INTO lab_report ({', '.join(_COLUMNS)}) "  # noqa: S608 - constants only
-        f"VALUES ({', '.join([mark] * len(_COLUMNS))}) "
-        "ON CONFLICT (receipt_id, number) DO NOTHING"
-    )
+def _statements(mark: str, same: str) -> tuple[str, str, int]:
+    """INSERT of what is not there yet, DELETE of what says something else, and how many of its
+    columns the INSERT is given once more."""
+    values = ", ".join([mark] * len(_COLUMNS))
+    insert = f"INSERT INTO lab_report ({', '.join(_COLUMNS)}) "
+    if mark == "?":
+        place = 0
+        insert += f"VALUES ({values}) ON CONFLICT (receipt_id, number) DO NOTHING"
+    else:
+        # Unique within a clinic only; writers take turns, so that looking first is enough.
+        place = 2
+        insert += (
+            f"SELECT {values} WHERE NOT EXISTS (SELECT 1 FROM lab_report "  # noqa: S608
+            f"WHERE receipt_id = {mark} AND number = {mark})"
+        )
     alike = " AND ".join(f"{name} {same} {mark}" for name in _COLUMNS[2:-1])
     delete = (
         f"DELETE FROM lab_report WHERE receipt_id = {mark} AND number = {mark} AND NOT ({alike})"  # noqa: S608
     )
-    return insert, delete
+    return insert, delete, place
 
 
 # By whether the driver is SQLite's.

@@ -136,6 +136,8 @@ visit_order = Table(
     Column("visit_id", ForeignKey("visit.id"), primary_key=True),
     Column("order_code", String, primary_key=True),
     Column("placer_order_number", String, primary_key=True),
+    # The visit's, as each child's is its parent's: a key of PostgreSQL's holds it.
+    Column("institution_code", String, nullable=False, server_default=""),
     # Neither taken back nor opted out.
     Column("wanted", Boolean, nullable=False),
     sqlite_with_rowid=False,
@@ -275,6 +277,7 @@ choice = Table(
     Column("order_identity", String, nullable=False),
     Column("collected_on", String, nullable=False),
     Column("visit_id", ForeignKey("visit.id"), nullable=False),
+    Column("institution_code", String, nullable=False, server_default=""),
     Index("choice_slot", "of_receipt_id", "slot"),
     Index("choice_identity", "order_identity", "collected_on"),
 )
@@ -326,6 +329,9 @@ package_record = Table(
     Column("active", Boolean, nullable=False),
     # What the check report said of the record in this package: "", accepted or rejected.
     Column("verdict", String, nullable=False, server_default=""),
+    # The package's, and the record's.
+    Column("institution_code", String, nullable=False, server_default=""),
+    Column("clinic_code", String, nullable=False, server_default=""),
 )
 # No record is in two packages that could both be sent.
 Index(
@@ -341,6 +347,7 @@ attempt = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("package_id", ForeignKey("package.id"), nullable=False, index=True),
+    Column("institution_code", String, nullable=False, server_default=""),
     Column("kind", String, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),

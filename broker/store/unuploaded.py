@@ -28,8 +28,8 @@ _COLUMNS = (
     "incomplete"
 )
 _INSERT = (
-    f"INSERT INTO unuploaded_row (list_id, position, {_COLUMNS}) "  # noqa: S608 - constants only
-    f"VALUES ({', '.join('?' * 11)})"
+    f"INSERT INTO unuploaded_row (list_id, institution_code, position, {_COLUMNS}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * 12)})"
 )
 _ROWS_AT_ONCE = 5000
 _ROWS = f"SELECT {_COLUMNS} FROM unuploaded_row WHERE list_id = ? ORDER BY position"  # noqa: S608
@@ -82,10 +82,14 @@ def append_rows(
     known = connection.execute(
         select(func.max(unuploaded_row.c.position)).where(unuploaded_row.c.list_id == list_id)
     ).scalar()
+    whose = connection.execute(
+        select(unuploaded_list.c.institution_code).where(unuploaded_list.c.id == list_id)
+    ).scalar_one()
     first = 0 if known is None else max(0, known + 1 - position)
     values = [
         (
             list_id,
+            whose,
             position + index,
             row.national_id,
             row.card_on.isoformat(),

@@ -25,6 +25,7 @@ unuploaded_row = Table(
     metadata,
     Column("list_id", ForeignKey("unuploaded_list.id"), primary_key=True),
     Column("position", Integer, primary_key=True),
+    Column("institution_code", String, nullable=False, server_default=""),
     Column("national_id", String, nullable=False),
     Column("card_on", Date, nullable=False),
     Column("card_at", String, nullable=False),

@@ -45,6 +45,7 @@ def write_orders(connection: Connection, visit_id: int, item: Visit, *, new: boo
                     "visit_id": visit_id,
                     "order_code": code,
                     "placer_order_number": number,
+                    "institution_code": item.institution_code,
                     "wanted": stands,
                 }
                 for (code, number), stands in wanted.items()

@@ -61,6 +61,7 @@ def add_rows(
         },
         visit_order: {
             "visit_id": number, "order_code": "08011C", "placer_order_number": "", "wanted": True,
+            "institution_code": clinic,
         },
         file_serial: {"institution_code": uploader, "upload_on": TODAY, "last_serial": 1},
         package: {
@@ -74,24 +75,30 @@ def add_rows(
         },
         choice: {
             **here, "of_receipt_id": number, "slot": "1", "order_identity": str(number),
-            "collected_on": "", "visit_id": number,
+            "collected_on": "", "visit_id": number, "institution_code": clinic,
         },
         package_record: {
             "package_id": number, "record_id": number, "position": 1, "active": True,
+            "institution_code": uploader, "clinic_code": clinic,
         },
-        package_file: {"package_id": number, "raw": b""},
-        attempt: {"package_id": number, "kind": "send", "started_at": NOW},
+        package_file: {"package_id": number, "institution_code": uploader, "raw": b""},
+        attempt: {
+            "package_id": number, "institution_code": uploader, "kind": "send", "started_at": NOW,
+        },
         alarm: {
             "kind": "missed", "institution_code": clinic, "reason": "", "records": 1,
             "opened_at": NOW, "changed_at": NOW,
         },
-        alarm_notice: {"alarm_id": number, "target": "", "event": "opened", "told_at": NOW},
+        alarm_notice: {
+            "alarm_id": number, "institution_code": clinic, "target": "", "event": "opened",
+            "told_at": NOW,
+        },
         waiting_code: {**here, "place": "", "source_id": source, "code": "x", "name": ""},
         outgoing: {
             **here, **parties, "destination": clinic, "kind": "inbox", "number": 1,
             "state": "queued", "queued_at": NOW,
         },
-        delivery_attempt: {"outgoing_id": number, "started_at": NOW},
+        delivery_attempt: {"outgoing_id": number, "clinic_code": clinic, "started_at": NOW},
         critical_result: {
             **here, **parties, "number": 1, "line": 1, "said": b"", "source_id": source,
             "reason": "flag", "found_at": NOW,
@@ -103,7 +110,8 @@ def add_rows(
         },
         unuploaded_list: {"institution_code": clinic, "sha256": bytes(32), "taken_at": NOW},
         unuploaded_row: {
-            "list_id": number, "position": 1, "national_id": "", "card_on": TODAY, "card_at": "",
+            "list_id": number, "institution_code": clinic, "position": 1, "national_id": "",
+            "card_on": TODAY, "card_at": "",
             "visit_type": "01", "visit_serial": "0001", "order_code": "08011C", "quantity": "1",
             "card_mark": "", "incomplete": "",
         },

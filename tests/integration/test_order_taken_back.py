@@ -44,7 +44,12 @@ async def seal(stage: Stage, record_id: int, state: str) -> None:
         )
         connection.execute(  # type: ignore[attr-defined]
             insert(package_record).values(
-                package_id=1, record_id=record_id, position=1, active=True
+                package_id=1,
+                record_id=record_id,
+                position=1,
+                active=True,
+                institution_code=CLINIC,
+                clinic_code=CLINIC,
             )
         )
         connection.execute(  # type: ignore[attr-defined]

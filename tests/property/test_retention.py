@@ -80,6 +80,7 @@ def fill(connection: Connection, rnd: random.Random) -> list[Payload]:
             connection.execute(
                 insert(attempt).values(
                     package_id=number,
+                    institution_code="3501200000",
                     kind="send",
                     started_at=LONG_AGO,
                     ended_at=rnd.choice((*TIMES, None)),
@@ -120,6 +121,7 @@ def fill(connection: Connection, rnd: random.Random) -> list[Payload]:
                 connection.execute(
                     insert(visit_order).values(
                         visit_id=visit_id,
+                        institution_code="3501200000",
                         order_code="06012C",
                         placer_order_number="",
                         wanted=rnd.random() < 0.7,
@@ -139,13 +141,19 @@ def fill(connection: Connection, rnd: random.Random) -> list[Payload]:
                     state=state,
                     held_reason=rnd.choice(list(HeldReason)).value if state == "held" else "",
                     order_code="06012C",
+                    clinic_code="3501200000",
                     visit_id=visit_id,
                     task=likely(rnd, "", ["task"]),
                 )
             )
             connection.execute(
                 insert(package_record).values(
-                    package_id=rnd.choice(packages), record_id=place, position=1, active=False
+                    package_id=rnd.choice(packages),
+                    record_id=place,
+                    position=1,
+                    active=False,
+                    institution_code="3501200000",
+                    clinic_code="3501200000",
                 )
             )
         for again in range(rnd.choice((0, 0, 1, 2))):
@@ -168,6 +176,7 @@ def fill(connection: Connection, rnd: random.Random) -> list[Payload]:
             connection.execute(
                 insert(delivery_attempt).values(
                     outgoing_id=made.inserted_primary_key[0],  # type: ignore[index]
+                    clinic_code="3501200000",
                     started_at=LONG_AGO,
                     ended_at=rnd.choice((*TIMES, None)),
                 )
