@@ -7,15 +7,16 @@ them is made in a thread, and what is told of a card that hangs is that it does.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from adapters.card.errors import CardAbsent
 from adapters.card.pcsc_readers import PcscUnavailable
 from adapters.card.pin_entry import Pin
-from adapters.ports.card_agent import SignAnswer, SignRequest, StatusMessage
+from adapters.ports.card_agent import SamState, SignAnswer, SignRequest, StatusMessage
 from adapters.ports.card_certificate import CardCertificate
 from adapters.ports.card_state import CardState, ReaderState
+from adapters.ports.eii_job import EiiMessage
 from mapping.errors import LabbrokerError
 
 LOOK_SECONDS = 1.0
@@ -41,8 +42,20 @@ class Readers(Protocol):
     def close(self) -> None: ...
 
 
+class EiiWork(Protocol):
+    """``adapters.nhi.eii_jobs.EiiJobs``."""
+
+    @property
+    def journal_id(self) -> str: ...
+    def look(self) -> tuple[SamState, ...]: ...
+    def take(self, message: EiiMessage, send: Callable[[EiiMessage], Awaitable[None]]) -> None: ...
+    def line_lost(self, send: Callable[[EiiMessage], Awaitable[None]]) -> None: ...
+    async def close(self) -> None: ...
+
+
 class CardAgent:
-    """``readers`` is None where PC/SC is not used: cards are told without them."""
+    """``readers`` is None where PC/SC is not used: cards are told without them. ``eii`` does what
+    NHI's library on this PC is needed for."""
 
     def __init__(
         self,
@@ -51,7 +64,9 @@ class CardAgent:
         version: str,
         *,
         look_seconds: float = LOOK_SECONDS,
+        eii: EiiWork | None = None,
     ) -> None:
+        self.eii = eii
         self._cards = {card.name: card for card in cards}
         self._readers = readers
         self._version = version
@@ -72,7 +87,11 @@ class CardAgent:
         cards, readers = await asyncio.gather(
             asyncio.gather(*looks), asyncio.to_thread(self._look_at_readers)
         )
-        found = StatusMessage(tuple(cards), readers, self._version)
+        sams: tuple[SamState, ...] = ()
+        journal = ""
+        if self.eii is not None:
+            sams, journal = await asyncio.to_thread(self.eii.look), self.eii.journal_id
+        found = StatusMessage(tuple(cards), readers, self._version, sams, journal)
         if found != self.status:
             async with self._changed:
                 self.status = found
@@ -112,7 +131,10 @@ class CardAgent:
         return SignAnswer(request.request_id, signature)
 
     async def close(self) -> None:
-        """Close all sessions: the PINs are wanted again."""
+        """Close all sessions: the PINs are wanted again. A file that is being sent is sent to the
+        end."""
+        if self.eii is not None:
+            await self.eii.close()
         await asyncio.gather(*(asyncio.to_thread(card.lock) for card in self._cards.values()))
         if self._readers is not None:
             await asyncio.to_thread(self._readers.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import ssl
+from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +21,7 @@ from adapters.ports.card_agent import (
     decode,
     encode,
 )
+from adapters.ports.eii_job import EiiMessage, JobPart, RecallJob, ReportJob, SendJob
 from mapping.errors import LabbrokerError
 
 _FIRST_WAIT = 0.5
@@ -92,13 +94,19 @@ class AgentLink:
             return False
         self._report(self._url, "connected")
         telling = asyncio.create_task(self._tell(socket))
+
+        async def answer(message: EiiMessage) -> None:
+            await socket.send_str(encode(message))
+
         try:
             async for message in socket:
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     break
-                self._take(socket, message.data)
+                self._take(socket, message.data, answer)
         finally:
             telling.cancel()
+            if self._agent.eii is not None:
+                self._agent.eii.line_lost(answer)
             for task in self._signing:
                 task.cancel()
             await socket.close()
@@ -111,8 +119,16 @@ class AgentLink:
             known = await self._agent.other_than(known)
             await socket.send_str(encode(known))
 
-    def _take(self, socket: aiohttp.ClientWebSocketResponse, text: str) -> None:
+    def _take(
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        text: str,
+        answer: Callable[[EiiMessage], Awaitable[None]],
+    ) -> None:
         request = decode(text)
+        if isinstance(request, SendJob | RecallJob | ReportJob | JobPart) and self._agent.eii:
+            self._agent.eii.take(request, answer)
+            return
         if not isinstance(request, SignRequest):
             raise MessageUnreadable(field="type")
 

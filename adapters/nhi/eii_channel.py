@@ -2,21 +2,19 @@
 
 The library tells nothing of a file that was sent; the proof that NHI has it is its check report
 (facts: EII-S p. 6). So an unknown outcome is asked for by requesting the report, and nothing that
-the library answers ever proves a file absent: 5023 is “waiting *or* no such case”.
+the library answers ever proves a file absent: 5023 is “waiting *or* no such case”. Where an agent
+remembers what it called and what was answered, that is believed first.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from adapters.nhi.eii_codes import Outcome, eii_code
-from adapters.nhi.eii_process import CallLost, EiiProcess
 from adapters.nhi.package_reports import arrival_of
 from adapters.ports.channel import (
     Arrival,
@@ -29,78 +27,72 @@ from adapters.ports.channel import (
     SealedPackage,
 )
 from adapters.ports.credential import Credential
+from adapters.ports.eii_seat import CallLost, EiiSeat, SendAnswer
 from mapping.errors import LabbrokerError
-from mapping.moment import TAIPEI
-from mapping.package_name import parse_stem
-from mapping.rocdate import roc_date, roc_month
 from mapping.verdict import CheckReport
 
-_ASK_ANEW = timedelta(hours=12)
-_LARGEST_REPORT = 50_000_000
+_NOTHING_TAKEN = (Outcome.RETRY, Outcome.SETUP, Outcome.CREDENTIAL, Outcome.REFUSED)
 
 
 class EiiChannel:
     """Implements ``adapters.ports.channel.SubmissionChannel``; close it.
 
-    ``report_after`` is in seconds; NHI advises at least 30 minutes (API 作業說明 101.11.20).
-    ``open_verdict`` opens a report of an institution: ``(institution code, raw)``.
+    ``seat`` is where the library is. ``folder`` keeps a report that a question brought until it is
+    fetched. ``open_verdict`` opens a report of an institution: ``(institution code, raw)``.
     """
 
     name = "eii"
 
     def __init__(
         self,
-        process: EiiProcess,
+        seat: EiiSeat,
         folder: Path,
         *,
-        type_code: str,
-        request_template: str,
-        report_after: float,
         open_verdict: Callable[[str, bytes], tuple[CheckReport, ...]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._process = process
+        self._seat = seat
         self._folder = folder
-        self._type_code = type_code
-        self._template = request_template
-        self._report_after = timedelta(seconds=report_after)
         self._open_verdict = open_verdict
         self._clock = clock
 
     async def close(self) -> None:
-        """End the library's process."""
-        await self._process.close()
+        """End what the seat holds open."""
+        await self._seat.close()
 
     async def submit(self, package: SealedPackage, credential: Credential) -> ChannelReceipt:
         """Call ``NHI_SendB`` once."""
-        await self._same_institution(package)
         try:
-            file = await asyncio.to_thread(self._lay_out, package)
-        except OSError as error:
-            raise NotDelivered(reason=f"the work folder: {error.strerror}") from None
-        try:
-            answer = await self._process.call("send", file=str(file), type=self._type_code)
+            answer = await self._seat.send(package)
         except CallLost as lost:
             raise OutcomeUnknown(reason=f"NHI_SendB: {lost.reason}") from None
-        code = _code_of(answer)
-        row = eii_code(code)
-        said = f"NHI_SendB {code}: {row.zh}"
+        row = eii_code(answer.code)
+        said = f"NHI_SendB {answer.code}: {row.zh}"
         if row.on_send is Outcome.DONE:
-            raw = json.dumps(dict(answer)).encode("ascii")
-            return ChannelReceipt(str(answer["nhi_id"]), self._clock(), raw)
+            return _receipt(answer)
         if row.on_send in (Outcome.RETRY, Outcome.SETUP):
             raise NotDelivered(reason=said)
         if row.on_send is Outcome.CREDENTIAL:
             raise CredentialUnusable(institution=package.institution_code, reason=said)
         if row.on_send is Outcome.REFUSED:
-            raise RefusedByGateway(reason=said, gateway_code=str(code))
+            raise RefusedByGateway(reason=said, gateway_code=str(answer.code))
         raise OutcomeUnknown(reason=said)
 
     async def query(self, package: SealedPackage, credential: Credential) -> QueryAnswer:
-        """``ARRIVED`` when a check report names the package's records, else ``PENDING``; never
-        ``ABSENT``. Raises ``OutcomeUnknown``."""
+        """``ARRIVED`` when a check report names the package's records or the library's answer is
+        remembered, ``ABSENT`` only where it is remembered that nothing was taken, else
+        ``PENDING``. Raises ``OutcomeUnknown``."""
         try:
-            raw = await self._report(package)
+            recalled = await self._seat.recall(package)
+            if recalled.never:
+                return QueryAnswer(Arrival.ABSENT, reason="never-called")
+            if recalled.answer is not None:
+                outcome = eii_code(recalled.answer.code).on_send
+                if outcome is Outcome.DONE:
+                    return QueryAnswer(Arrival.ARRIVED, _receipt(recalled.answer))
+                if outcome in _NOTHING_TAKEN:
+                    return QueryAnswer(Arrival.ABSENT, reason="nothing-taken")
+            raw = await self._seat.report(package)
             reports = (
                 await asyncio.to_thread(self._open_verdict, package.institution_code, raw)
                 if raw
@@ -112,151 +104,29 @@ class EiiChannel:
         if proof is None:
             return QueryAnswer(Arrival.PENDING, reason="no-report-yet")
         if raw:
-            await asyncio.to_thread(self._place(package).joinpath("report.zip").write_bytes, raw)
+            await asyncio.to_thread(self._keep, package, raw)
         return QueryAnswer(Arrival.ARRIVED, proof)
 
     async def fetch_verdict(
         self, package: SealedPackage, receipt: ChannelReceipt, credential: Credential
     ) -> bytes | None:
         """The ZIP that ``NHI_GetB`` brought, or None while there is none."""
-        kept = self._place(package) / "report.zip"
+        kept = self._folder / package.stem / "report.zip"
         try:
             if await asyncio.to_thread(kept.exists):
                 raw = await asyncio.to_thread(kept.read_bytes)
                 await asyncio.to_thread(kept.unlink)
                 return raw
-            return await self._report(package)
         except OSError as error:
             raise NotDelivered(reason=f"the work folder: {error.strerror}") from None
+        return await self._seat.report(package)
 
-    async def _same_institution(self, package: SealedPackage) -> None:
-        """The SAM in the reader is the package's. Raises ``CredentialUnusable``."""
-        if not self._process.asks_for_hospital:
-            return
-        owner = package.institution_code
-        try:
-            answer = await self._process.call("hospital")
-        except CallLost as lost:
-            raise CredentialUnusable(
-                institution=owner, reason=f"csGetHospID: {lost.reason}"
-            ) from None
-        if _code_of(answer) != 0:
-            raise CredentialUnusable(institution=owner, reason=f"csGetHospID {_code_of(answer)}")
-        if answer.get("institution") != owner:
-            raise CredentialUnusable(
-                institution=owner, reason="the SAM in the reader is another institution's"
-            )
-
-    async def _report(self, package: SealedPackage) -> bytes | None:
-        """Request the report, or fetch what was requested. Raises ``NotDelivered``."""
-        if not self._template:
-            raise NotDelivered(reason="channel.eii.request_template is not set")
-        place = self._place(package)
-        try:
-            request = await asyncio.to_thread(_read_request, place)
-            if request is None:
-                await self._ask_for(package, place)
-                return None
-            age = self._clock() - datetime.fromisoformat(request["requested_at"])
-            if timedelta(0) <= age < self._report_after:
-                return None
-            return await self._get(request, place, age)
-        except CallLost as lost:
-            raise NotDelivered(reason=f"the question was lost: {lost.reason}") from None
-        except OSError as error:
-            raise NotDelivered(reason=f"the work folder: {error.strerror}") from None
-
-    async def _ask_for(self, package: SealedPackage, place: Path) -> None:
-        file = await asyncio.to_thread(self._write_request, package, place)
-        answer = await self._process.call("request", file=str(file), type=self._type_code)
-        code = _code_of(answer)
-        if eii_code(code).on_ask is not Outcome.DONE:
-            raise NotDelivered(reason=f"NHI_DownloadB {code}: {eii_code(code).zh}")
-        note = {
-            "local_id": answer["local_id"],
-            "nhi_id": answer["nhi_id"],
-            "requested_at": self._clock().isoformat(),
-        }
-        await asyncio.to_thread((place / "request.json").write_text, json.dumps(note), "ascii")
-
-    async def _get(self, request: Mapping[str, str], place: Path, age: timedelta) -> bytes | None:
-        folder = place / "download"
-        await asyncio.to_thread(_empty, folder)
-        answer = await self._process.call(
-            "get", local_id=request["local_id"], nhi_id=request["nhi_id"], folder=str(folder)
-        )
-        code = _code_of(answer)
-        outcome = eii_code(code).on_ask
-        if outcome is Outcome.WAIT:
-            if age >= _ASK_ANEW:
-                await asyncio.to_thread((place / "request.json").unlink)
-            return None
-        if outcome is not Outcome.DONE:
-            raise NotDelivered(reason=f"NHI_GetB {code}: {eii_code(code).zh}")
-        raw = await asyncio.to_thread(_only_file, folder)
-        # What has been fetched is asked for anew where it did not tell everything.
-        await asyncio.to_thread((place / "request.json").unlink)
-        return raw
-
-    def _place(self, package: SealedPackage) -> Path:
-        return self._folder / package.stem
-
-    def _lay_out(self, package: SealedPackage) -> Path:
-        """The file as the library reads it. Raises ``OSError``, ``NotDelivered``."""
-        place = self._place(package)
-        if not str(place).isascii():
-            raise NotDelivered(reason="the path of channel.eii.work_folder is not ASCII")
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place.mkdir(exist_ok=True, mode=0o700)
-        file = place / f"{package.stem}.zip"
-        file.write_bytes(package.raw_zip)
-        return file
-
-    def _write_request(self, package: SealedPackage, place: Path) -> Path:
-        """Named 醫事機構代碼-系統日期-流水號.txt (EII-S p. 5)."""
-        name = parse_stem(package.stem)
-        today = roc_date(self._clock().astimezone(TAIPEI).date())
-        text = self._template
-        for word, value in (
-            ("{institution}", name.institution_code),
-            ("{upload_date}", roc_date(name.upload_on)),
-            ("{month}", roc_month(name.upload_on)),
-            ("{serial}", f"{name.serial:03d}"),
-            ("{file}", package.stem),
-        ):
-            text = text.replace(word, value)
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        place.mkdir(exist_ok=True, mode=0o700)
-        file = place / f"{name.institution_code}-{today}-{name.serial:03d}.txt"
-        file.write_bytes(text.replace("\r\n", "\n").replace("\n", "\r\n").encode("cp950"))
-        return file
+    def _keep(self, package: SealedPackage, raw: bytes) -> None:
+        place = self._folder / package.stem
+        place.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (place / "report.zip").write_bytes(raw)
 
 
-def _code_of(answer: Mapping[str, Any]) -> int:
-    code = answer.get("code")
-    return code if isinstance(code, int) else -1
-
-
-def _read_request(place: Path) -> Mapping[str, str] | None:
-    try:
-        note = json.loads((place / "request.json").read_text("ascii"))
-        datetime.fromisoformat(note["requested_at"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        # A damaged note is of a question alone: it is asked anew.
-        return None
-    return {key: str(value) for key, value in note.items()}
-
-
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _only_file(folder: Path) -> bytes:
-    """Raises ``NotDelivered``."""
-    files = [path for path in folder.iterdir() if path.is_file()]
-    if len(files) != 1:
-        raise NotDelivered(reason=f"NHI_GetB brought {len(files)} files")
-    if files[0].stat().st_size > _LARGEST_REPORT:
-        raise NotDelivered(reason="NHI_GetB brought a file that is too large")
-    return files[0].read_bytes()
+def _receipt(answer: SendAnswer) -> ChannelReceipt:
+    raw = {"code": answer.code, "local_id": answer.local_id, "nhi_id": answer.nhi_id}
+    return ChannelReceipt(answer.nhi_id, answer.answered_at, json.dumps(raw).encode("ascii"))

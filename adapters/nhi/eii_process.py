@@ -13,19 +13,11 @@ from typing import Any
 
 import adapters.nhi.eii_child
 from adapters.ports.channel import NotDelivered
+from adapters.ports.eii_seat import CallLost
 
 _START_SECONDS = 30.0
 _BUSY_SECONDS = 30.0
 _LONGEST_NAME = 250
-
-
-class CallLost(Exception):
-    """The call began and no answer came: whether it did its work is unknown. ``reason`` is a word
-    of ours."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
 
 
 class EiiProcess:

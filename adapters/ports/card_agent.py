@@ -1,7 +1,8 @@
 """What a card agent and the broker say to each other: JSON, one object a WebSocket message.
 
 The agent tells how its cards stand; the broker sends a SHA-256 digest to be signed; the signature
-comes back. A PIN is never part of it, and no record either: a digest says nothing of a patient.
+comes back. A PIN is never part of it; a digest says nothing of a patient. Where the agent has NHI's
+EII library, sealed files go to it too (:mod:`adapters.ports.eii_job`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
 from adapters.ports.card_state import CardCondition, CardState, ReaderState, TriesLeft
+from adapters.ports.eii_job import EiiMessage, eii_fields, eii_message
 from mapping.errors import LabbrokerError
 
 PATH = "/card-agent"
@@ -37,12 +39,24 @@ class MessageUnreadable(LabbrokerError):
 
 
 @dataclass(frozen=True, slots=True)
+class SamState:
+    """An institution whose files the agent can send with NHI's library; ``reason`` is a word of
+    our code where it cannot now."""
+
+    institution_code: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusMessage:
-    """Everything that the agent holds; it takes the place of what was told before."""
+    """Everything that the agent holds; it takes the place of what was told before. ``journal``
+    names its memory of what was sent, where it has NHI's library."""
 
     cards: tuple[CardState, ...]
     readers: tuple[ReaderState, ...]
     version: str
+    sams: tuple[SamState, ...] = ()
+    journal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +78,13 @@ class SignAnswer:
     reason: str = ""
 
 
-Message: TypeAlias = StatusMessage | SignRequest | SignAnswer
+Message: TypeAlias = StatusMessage | SignRequest | SignAnswer | EiiMessage
 
 
 def encode(message: Message) -> str:
     """As it goes over the wire."""
+    if not isinstance(message, StatusMessage | SignRequest | SignAnswer):
+        return json.dumps(eii_fields(message), ensure_ascii=False)
     kind = {StatusMessage: "status", SignRequest: "sign", SignAnswer: "signed"}[type(message)]
     fields = asdict(message)
     for name, value in fields.items():
@@ -91,6 +107,9 @@ def decode(text: str) -> Message:
             cards=tuple(_card(each) for each in _list(fields, "cards")),
             readers=tuple(_reader(each) for each in _list(fields, "readers")),
             version=_text(fields, "version"),
+            # An agent of an older version does not tell of these.
+            sams=tuple(_sam(each) for each in _list({"sams": [], **fields}, "sams")),
+            journal=_text({"journal": "", **fields}, "journal"),
         )
     if kind == "sign":
         digest = _bytes(fields, "digest")
@@ -106,7 +125,19 @@ def decode(text: str) -> Message:
         return SignAnswer(
             _text(fields, "request_id"), _bytes(fields, "signature"), _text(fields, "reason")
         )
-    raise MessageUnreadable(field="type")
+    try:
+        message = eii_message(fields)
+    except ValueError:
+        raise MessageUnreadable(field="eii") from None
+    if message is None:
+        raise MessageUnreadable(field="type")
+    return message
+
+
+def _sam(fields: Any) -> SamState:
+    if not isinstance(fields, dict):
+        raise MessageUnreadable(field="sams")
+    return SamState(_text(fields, "institution_code"), _text(fields, "reason"))
 
 
 def _card(fields: Any) -> CardState:

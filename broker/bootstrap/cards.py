@@ -15,8 +15,9 @@ from adapters.ports.credential import CredentialKind
 from broker.card_desk.desk import CardDesk, KnownCard
 from broker.card_desk.door import CardDoor
 from broker.card_desk.remote_card import RemoteCard
+from broker.card_desk.remote_eii import RemoteEiiSeat, RemoteSam
 from broker.card_desk.watch import CardWatch
-from broker.config.settings import Settings
+from broker.config.settings import EiiChannelSettings, Settings
 from broker.logs import log_event
 from broker.nodes import Node
 from broker.store.card_waits import card_is_back
@@ -41,12 +42,25 @@ class Cards:
 
     @property
     def institutions(self) -> tuple[str, ...]:
-        """Those whose packages a card signs."""
+        """Those whose packages a card at an agent signs, or a SAM."""
         return tuple(
             each.code
             for each in self._settings.institutions
-            if each.credential_kind is CredentialKind.PKCS11
+            if each.credential_kind is CredentialKind.PKCS11 or each.code in self.sams
         )
+
+    @property
+    def sams(self) -> frozenset[str]:
+        """Institutions whose files an agent sends with NHI's library."""
+        return frozenset(code for each in self._settings.pairings for code in each.eii)
+
+    def sam(self, institution: str) -> RemoteSam:
+        """The institution's SAM, wherever its agent is."""
+        return RemoteSam(self.desk, institution)
+
+    def eii_seat(self, eii: EiiChannelSettings) -> RemoteEiiSeat:
+        """NHI's library at the agents."""
+        return RemoteEiiSeat(self.desk, eii.work_folder, call_seconds=eii.timeout_seconds)
 
     def is_here(self, institution: str) -> bool:
         """Whether this node can use the institution's card now, or needs none."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from adapters.card.software_key import SoftwareKey
 from adapters.nhi.check_report import open_verdict
 from adapters.nhi.eii_channel import EiiChannel
-from adapters.nhi.eii_process import EiiProcess
 from adapters.nhi.portal_channel import PortalChannel
 from adapters.nhi.sandbox_channel import SandboxChannel
 from adapters.nhi.unsigning_credential import CloudSam, PersonCard
 from adapters.ports.credential import Credential, CredentialKind
 from broker.bootstrap.cards import Cards
+from broker.bootstrap.eii_seat import local_eii_seat
 from broker.config.settings import InstitutionSettings, Settings
 from broker.submission import Uploader
 from mapping.errors import LabbrokerError
@@ -40,7 +40,8 @@ class Channels:
         self._cards = cards
         self._environ = environ
         self._sandbox: SandboxChannel | None = None
-        self._eii: EiiChannel | None = None
+        self._eii: dict[bool, EiiChannel] = {}
+        """By whether the library is at an agent."""
         self._portal: PortalChannel | None = None
 
     def prepare(self) -> None:
@@ -64,8 +65,8 @@ class Channels:
         """Close connections and end child processes."""
         if self._sandbox is not None:
             await self._sandbox.close()
-        if self._eii is not None:
-            await self._eii.close()
+        for eii in self._eii.values():
+            await eii.close()
 
     def uploader(self, institution: InstitutionSettings) -> Uploader:
         """Channel and credential of an institution. Raises :class:`CredentialNotAllowed` or what
@@ -73,8 +74,12 @@ class Channels:
         read = self._reader(institution)
         credential: Credential
         if institution.channel == "eii":
-            credential = CloudSam(institution.credential_folder, institution.code)
-            return Uploader(institution.code, self._eii_channel(), credential, read)
+            remote = institution.code in self._cards.sams
+            if remote:
+                credential = self._cards.sam(institution.code)
+            else:
+                credential = CloudSam(institution.credential_folder, institution.code)
+            return Uploader(institution.code, self._eii_channel(remote), credential, read)
         if institution.channel == "portal":
             credential = PersonCard(institution.code)
             return Uploader(institution.code, self._portal_channel(), credential, read)
@@ -105,32 +110,21 @@ class Channels:
             self._portal = PortalChannel(portal.folder, portal.results_folder)
         return self._portal
 
-    def _eii_channel(self) -> EiiChannel:
-        if self._eii is None:
+    def _eii_channel(self, remote: bool) -> EiiChannel:
+        if remote not in self._eii:
             eii = self._settings.eii_channel
-            assert eii.library and eii.reader_library  # noqa: S101, PT018 - the settings need them
-            process = EiiProcess(
-                eii.library,
-                eii.reader_library,
-                control_library=eii.control_library,
-                port=eii.port,
-                python=eii.python,
-                timeout=eii.timeout_seconds,
-            )
+            seat = self._cards.eii_seat(eii) if remote else local_eii_seat(eii)
             readers = {
                 each.code: self._reader(each)
                 for each in self._settings.institutions
                 if each.channel == "eii"
             }
-            self._eii = EiiChannel(
-                process,
+            self._eii[remote] = EiiChannel(
+                seat,
                 eii.work_folder,
-                type_code=eii.type_code,
-                request_template=eii.request_template,
-                report_after=eii.report_after_seconds,
                 open_verdict=lambda institution, raw: readers[institution](raw),
             )
-        return self._eii
+        return self._eii[remote]
 
 
 class Reader:

@@ -10,18 +10,27 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from adapters.ports.card_agent import MessageUnreadable, SignAnswer, SignRequest, StatusMessage
+from adapters.ports.card_agent import (
+    Message,
+    MessageUnreadable,
+    SignAnswer,
+    SignRequest,
+    StatusMessage,
+)
 from adapters.ports.card_certificate import CardCertificate, CertificateUnreadable, Environment
 from adapters.ports.card_state import CardCondition, CardState
 from adapters.ports.channel import CredentialUnusable
+from adapters.ports.eii_job import JobAnswer, JobPart
 from broker.config.cards import Pairing
 
 SIGN_SECONDS = 30.0
-Send = Callable[[SignRequest], Awaitable[None]]
+Send = Callable[[Message], Awaitable[None]]
+Hear = Callable[[JobPart | JobAnswer | None], None]
+"""Takes what an agent says of a job; None when the line is cut."""
 
 
 class CardNotReady(CredentialUnusable):
@@ -41,16 +50,19 @@ class CardNotReady(CredentialUnusable):
 
 @dataclass(frozen=True, slots=True)
 class KnownCard:
-    """A card as its agent told of it last; ``agent`` is empty where no agent tells of one."""
+    """A card as its agent told of it last; ``agent`` is empty where no agent tells of one.
+    ``signs_itself``: a SAM, with which NHI's library signs at the agent."""
 
     institution_code: str
     agent: str
     state: CardState
     certificate: CardCertificate | None = None
+    signs_itself: bool = False
 
     @property
     def is_ready(self) -> bool:
-        return self.state.condition is CardCondition.READY and self.certificate is not None
+        can_sign = self.signs_itself or self.certificate is not None
+        return self.state.condition is CardCondition.READY and can_sign
 
 
 class AgentConnection:
@@ -62,6 +74,8 @@ class AgentConnection:
         self.status = StatusMessage((), (), "")
         self.cards: tuple[KnownCard, ...] = ()
         self.waiting: dict[str, asyncio.Future[SignAnswer]] = {}
+        self.hearing: dict[str, Hear] = {}
+        """Who hears of a job, by its id."""
 
 
 class CardDesk:
@@ -110,6 +124,8 @@ class CardDesk:
         for future in connection.waiting.values():
             if not future.done():
                 future.set_result(SignAnswer("", reason="agent-away"))
+        for hear in tuple(connection.hearing.values()):
+            hear(None)
         self.changed.set()
 
     def take(self, connection: AgentConnection, message: object) -> None:
@@ -117,8 +133,9 @@ class CardDesk:
         if isinstance(message, StatusMessage):
             before = {each.institution_code for each in connection.cards if each.is_ready}
             connection.status = message
-            connection.cards = tuple(
-                known for state in message.cards if (known := self._known(connection, state))
+            connection.cards = (
+                *(known for state in message.cards if (known := self._known(connection, state))),
+                *self._sams(connection, message),
             )
             for each in connection.cards:
                 if each.certificate is not None:
@@ -130,6 +147,10 @@ class CardDesk:
             future = connection.waiting.get(message.request_id)
             if future is not None and not future.done():
                 future.set_result(message)
+        elif isinstance(message, JobPart | JobAnswer):
+            hear = connection.hearing.get(message.job_id)
+            if hear is not None:
+                hear(message)
         else:
             raise MessageUnreadable(field="type")
 
@@ -149,7 +170,7 @@ class CardDesk:
         agents = [
             each.pairing.agent
             for each in self._connections
-            if institution in each.pairing.institutions
+            if institution in (*each.pairing.institutions, *each.pairing.eii)
         ]
         reason = "card-absent" if agents else "agent-away"
         state = CardState("", CardCondition.ABSENT, institution, reason=reason)
@@ -200,9 +221,30 @@ class CardDesk:
             raise CardNotReady(institution=institution, reason="the signature is not the card's")
         return answer.signature
 
+    def sam_at(self, institution: str, journal: str = "") -> AgentConnection | None:
+        """The agent that can send for the institution with NHI's library; with ``journal`` the
+        one that has this memory of what it sent, else any."""
+        for connection in self._connections:
+            if journal and connection.status.journal != journal:
+                continue
+            for each in connection.cards:
+                if each.signs_itself and each.institution_code == institution and each.is_ready:
+                    return connection
+        return None
+
     def connections(self) -> Sequence[AgentConnection]:
         """All agents that are connected now."""
         return tuple(self._connections)
+
+    @staticmethod
+    def _sams(connection: AgentConnection, message: StatusMessage) -> Iterator[KnownCard]:
+        """Those of institutions that this agent may send for."""
+        for sam in message.sams:
+            if sam.institution_code in connection.pairing.eii:
+                condition = CardCondition.ABSENT if sam.reason else CardCondition.READY
+                code = sam.institution_code
+                state = CardState("SAM", condition, code, reason=sam.reason)
+                yield KnownCard(code, connection.pairing.agent, state, signs_itself=True)
 
     def _known(self, connection: AgentConnection, state: CardState) -> KnownCard | None:
         """None for a card of an institution that this agent may not speak for."""

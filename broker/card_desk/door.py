@@ -11,8 +11,8 @@ from adapters.ports.card_agent import (
     HEARTBEAT_SECONDS,
     MOST_BYTES,
     PATH,
+    Message,
     MessageUnreadable,
-    SignRequest,
     decode,
     encode,
 )
@@ -60,8 +60,8 @@ class CardDoor:
         return socket
 
     async def _talk(self, socket: web.WebSocketResponse, pairing: Pairing) -> None:
-        async def send(request: SignRequest) -> None:
-            await socket.send_str(encode(request))
+        async def send(message: Message) -> None:
+            await socket.send_str(encode(message))
 
         connection = self._desk.connect(pairing, send)
         log_event(_log, "card.agent_came", agent=pairing.agent)

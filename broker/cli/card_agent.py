@@ -19,12 +19,19 @@ from adapters.card.pcsc_readers import PcscReaders
 from adapters.card.pin_entry import PinTries
 from adapters.card.pkcs11_token import Pkcs11Token
 from adapters.card.token_choice import TokenCriteria
+from adapters.nhi.eii_jobs import EiiJobs
+from adapters.nhi.send_journal import SendJournal
+from adapters.nhi.unsigning_credential import CloudSam
 from adapters.ports.card_agent import StatusMessage
+from adapters.ports.card_state import CardCondition
+from broker.bootstrap.eii_seat import local_eii_seat
 from broker.cli.card_words import condition_word
 from broker.cli.pin_prompt import PinPrompt
 from broker.cli.version import installed_version
 from broker.config import Settings, load_settings
+from broker.config.settings import InstitutionSettings
 from broker.stop_signals import on_stop
+from broker.store.folder_lock import take_folder_lock
 from mapping.errors import LabbrokerError, Language
 
 if TYPE_CHECKING:
@@ -32,6 +39,36 @@ if TYPE_CHECKING:
 
 TRIES_FOLDER = "card-agent"
 """In ``data_dir``: the count of wrong PINs, never a PIN."""
+
+
+JOURNAL = "eii-sends.jsonl"
+"""There too: what NHI's library was called for, and what it answered."""
+
+
+class AgentRuns(LabbrokerError):
+    code = "agent-runs"
+    en = (
+        "Another card agent already works on {folder}.",
+        "Stop it first; one agent holds all cards of this PC.",
+    )
+    zh = (
+        "資料夾 {folder} 已有另一個卡片代理程式在執行。",
+        "請先停止該程式；一台電腦僅需一個代理程式。",
+    )
+
+
+class JournalUnreadable(LabbrokerError):
+    code = "journal-unreadable"
+    en = (
+        "The list of files that were sent, {file}, cannot be read ({reason}).",
+        "Put it back from a copy. Remove it only after `labbroker status` shows no package as "
+        "unknown: without it nobody knows what was sent from here.",
+    )
+    zh = (
+        "無法讀取上傳紀錄檔 {file}（{reason}）。",
+        "請由備份還原；確認 `labbroker status` 沒有結果不明的上傳檔後方可移除，"
+        "否則無從得知本機曾上傳哪些檔案。",
+    )
 
 
 class NoCardSet(LabbrokerError):
@@ -58,14 +95,43 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """0 after a clean stop. Raises what the settings and the pairing secret give cause for."""
     settings = load_settings(arguments.config, os.environ)
-    if not settings.cards:
+    if not settings.cards and not sending_institutions(settings):
         raise NoCardSet(what="[[card]]")
     if not settings.agent.brokers or settings.agent.secret is None:
         raise NoCardSet(what="[agent] brokers")
     secret = settings.agent.secret.read(os.environ)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(settings, secret.reveal(), arguments.language))
+    folder = settings.data_dir / TRIES_FOLDER
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = take_folder_lock(folder)
+    if lock is None:
+        # Two would not know of each other's tries and sends.
+        raise AgentRuns(folder=folder)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_run(settings, secret.reveal(), arguments.language))
+    finally:
+        os.close(lock)
     return 0
+
+
+def sending_institutions(settings: Settings) -> list[InstitutionSettings]:
+    """Those whose files this PC sends with NHI's library."""
+    return [each for each in settings.institutions if each.channel == "eii"]
+
+
+def eii_jobs(settings: Settings) -> EiiJobs | None:
+    """What NHI's library on this PC does for brokers; None where it is not set up. Raises
+    :class:`JournalUnreadable`."""
+    institutions = sending_institutions(settings)
+    if not institutions:
+        return None
+    path = settings.data_dir / TRIES_FOLDER / JOURNAL
+    try:
+        journal = SendJournal(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise JournalUnreadable(file=path, reason=type(error).__name__) from None
+    sams = [CloudSam(each.credential_folder, each.code) for each in institutions]
+    return EiiJobs(local_eii_seat(settings.eii_channel), sams, journal)
 
 
 def held_cards(settings: Settings) -> list[Pkcs11Token]:
@@ -89,7 +155,7 @@ async def _run(settings: Settings, secret: str, language: Language) -> None:
             readers = PcscReaders()
         except CardPartMissing as error:
             sys.stderr.write(f"{error.sentence(language)} {error.remedy(language)}\n")
-    agent = CardAgent(held_cards(settings), readers, installed_version())
+    agent = CardAgent(held_cards(settings), readers, installed_version(), eii=eii_jobs(settings))
     trust = None
     if settings.agent.tls_ca is not None:
         trust = ssl.create_default_context(cafile=str(settings.agent.tls_ca))
@@ -102,7 +168,9 @@ async def _run(settings: Settings, secret: str, language: Language) -> None:
     on_stop(stopped.set)
     tasks = [asyncio.create_task(each) for each in (agent.watch(), *links, _tell(agent, language))]
     ends = [asyncio.create_task(stopped.wait()), *tasks]
-    if sys.stdin.isatty():
+    if not settings.cards:
+        pass  # There is no PIN to be entered.
+    elif sys.stdin.isatty():
         tasks.append(asyncio.create_task(PinPrompt(agent, language).run()))
     else:
         _say(_NO_TERMINAL[language == "zh"])
@@ -128,6 +196,10 @@ async def _tell(agent: CardAgent, language: Language) -> None:
             if before is None or card not in before.cards:
                 word = condition_word(card.condition, language)
                 _say(f"{card.name}: {word} {card.institution_code}".rstrip())
+        for sam in known.sams:
+            if before is None or sam not in before.sams:
+                word = sam.reason or condition_word(CardCondition.READY, language)
+                _say(f"SAM: {word} {sam.institution_code}")
         names = {each.name for each in known.readers}
         past = {each.name for each in before.readers} if before else set()
         for name in sorted(names ^ past):

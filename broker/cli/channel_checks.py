@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from adapters.nhi.eii_process import EiiProcess
@@ -21,8 +21,16 @@ def check_channels(settings: Settings, online: bool) -> Iterator[Outcome]:
     used = {institution.channel for institution in settings.institutions} or {"sandbox"}
     if "sandbox" in used:
         yield check_channel(settings, online)
-    if "eii" in used:
-        yield from _eii(settings)
+    elsewhere = {code: each.agent for each in settings.pairings for code in each.eii}
+    sending = [each for each in settings.institutions if each.channel == "eii"]
+    if any(each.code not in elsewhere for each in sending):
+        yield from _eii(settings, elsewhere)
+    for institution in sending:
+        if institution.code in elsewhere:
+            agent = elsewhere[institution.code]
+            said = f"The agent {agent} sends its files; `labbroker cards` says whether it is there."
+            chinese = f"由代理程式 {agent} 上傳；請以 `labbroker cards` 確認其連線。"
+            yield ok(f"credential {institution.code}", (said, chinese))
     if "portal" in used:
         for institution in settings.institutions:
             if institution.channel == "portal":
@@ -30,7 +38,7 @@ def check_channels(settings: Settings, online: bool) -> Iterator[Outcome]:
         yield _writable(settings.portal_channel.results_folder)
 
 
-def _eii(settings: Settings) -> Iterator[Outcome]:
+def _eii(settings: Settings, elsewhere: Container[str]) -> Iterator[Outcome]:
     eii = settings.eii_channel
     missing = [path for path in (eii.library, eii.reader_library) if path and not path.is_file()]
     for path in missing:
@@ -59,7 +67,7 @@ def _eii(settings: Settings) -> Iterator[Outcome]:
             ),
         )
     for institution in settings.institutions:
-        if institution.channel == "eii":
+        if institution.channel == "eii" and institution.code not in elsewhere:
             yield _sam(CloudSam(institution.credential_folder, institution.code))
 
 

@@ -81,6 +81,13 @@ PAIRING = Section(
             REQUIRED,
             "Whose cards it may hold; a card of another institution is not taken.",
         ),
+        Key(
+            "eii",
+            Kind.INSTITUTIONS,
+            (),
+            'Institutions with `channel = "eii"` whose files this agent sends, with NHI\'s library '
+            "on its PC ([how](channels.md#eii-at-an-agent)).",
+        ),
     ),
     repeated=True,
 )

@@ -37,11 +37,13 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """An agent that may connect, and the institutions whose cards it may hold."""
+    """An agent that may connect, the institutions whose cards it may hold, and those whose files
+    it sends with NHI's library on its PC (``eii``)."""
 
     agent: str
     secret_hashes: tuple[str, ...] = field(repr=False)
     institutions: tuple[str, ...]
+    eii: tuple[str, ...] = ()
 
 
 def cards(root: Values) -> tuple[CardSettings, ...]:
@@ -70,7 +72,7 @@ def agent(root: Values) -> AgentSettings:
 def pairings(root: Values) -> tuple[Pairing, ...]:
     """All ``[[pairing]]``."""
     return tuple(
-        Pairing(entry["agent"], entry["secret_sha256"], entry["institutions"])
+        Pairing(entry["agent"], entry["secret_sha256"], entry["institutions"], entry["eii"])
         for entry in root.entries["pairing"]
     )
 
@@ -102,6 +104,12 @@ def card_contradictions(root: Values) -> list[LabbrokerError]:
         if entry["credential"] == "pkcs11" and entry["code"] not in held:
             what = 'credential = "pkcs11" needs a [[pairing]] whose institutions name it'
             contradict(entry.place, what)
+    channels = {entry["code"]: entry["channel"] for entry in root.entries["institution"]}
+    for entry in root.entries["pairing"]:
+        for code in entry["eii"]:
+            if channels.get(code) != "eii":
+                what = f'eii names {code}, which has no [[institution]] with channel = "eii"'
+                contradict(entry.place, what)
     return problems
 
 

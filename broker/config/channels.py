@@ -70,7 +70,10 @@ def channel_contradictions(root: Values) -> list[LabbrokerError]:
             what = f'channel = "{channel}" needs credential = "{wanted}", not "{credential}"'
             problems.append(ContradictingSettings(place=entry.place, what=what))
     eii = root.sections["channel"].sections["eii"]
-    if _used(root, "eii"):
+    elsewhere = {code for entry in root.entries["pairing"] for code in entry["eii"]}
+    here = (each["channel"] == "eii" and each["code"] not in elsewhere
+            for each in root.entries["institution"])  # fmt: skip
+    if any(here):
         for name in ("library", "reader_library"):
             if eii[name] is None:
                 what = f'channel = "eii" needs {name} under [channel.eii]'

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from adapters.card.agent import CardAgent
+from adapters.card.agent import CardAgent, EiiWork
 from adapters.card.agent_link import AgentLink
 from adapters.card.errors import CardAbsent, CardLocked, PinWrong
 from adapters.card.pin_entry import Pin
@@ -102,8 +102,10 @@ class DeskStage:
     told: list[str] = field(default_factory=list)
 
     @asynccontextmanager
-    async def agent(self, *cards: PaperCard, secret: str = SECRET) -> AsyncIterator[CardAgent]:
-        agent = CardAgent(cards, OneReader(), "1.0", look_seconds=0.02)
+    async def agent(
+        self, *cards: PaperCard, secret: str = SECRET, eii: EiiWork | None = None
+    ) -> AsyncIterator[CardAgent]:
+        agent = CardAgent(cards, OneReader(), "1.0", look_seconds=0.02, eii=eii)
         link = AgentLink(self.url, secret, agent, lambda url, word: self.told.append(word),
                          self.trust)  # fmt: skip
         tasks = [asyncio.create_task(agent.watch()), asyncio.create_task(link.run())]

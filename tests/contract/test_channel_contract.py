@@ -17,8 +17,11 @@ import pytest_asyncio
 
 from adapters.nhi.check_report import open_verdict
 from adapters.nhi.eii_channel import EiiChannel
+from adapters.nhi.eii_jobs import EiiJobs
 from adapters.nhi.eii_process import EiiProcess
+from adapters.nhi.local_eii_seat import LocalEiiSeat
 from adapters.nhi.portal_channel import PersonsWord, PortalChannel
+from adapters.nhi.send_journal import SendJournal
 from adapters.nhi.unsigning_credential import CloudSam, PersonCard
 from adapters.ports.channel import (
     Arrival,
@@ -32,9 +35,11 @@ from adapters.ports.channel import (
     SubmissionChannel,
 )
 from adapters.ports.credential import Credential, CredentialKind
+from broker.card_desk.remote_eii import RemoteEiiSeat, RemoteSam
 from broker.sandbox.faults import GatewayFault
 from broker.sandbox.settings import DOCUMENTED_PASSWORD
 from mapping.errors import LabbrokerError
+from tests.card.agent_stage import desk_stage, pairing
 from tests.conftest import Require
 from tests.eii_stand_in import TEMPLATE, Reader, compiled
 from tests.gateway_samples import (
@@ -86,7 +91,7 @@ _SANDBOX = {
 }
 
 
-@pytest_asyncio.fixture(params=["sandbox", "eii", "portal"])
+@pytest_asyncio.fixture(params=["sandbox", "eii", "eii-agent", "portal"])
 async def subject(
     request: pytest.FixtureRequest,
     tmp_path: Path,
@@ -94,14 +99,15 @@ async def subject(
     require: Require,
 ) -> AsyncIterator[Subject]:
     keys = Keys.create(tmp_path / "keys")
-    async with rehearsal(keys, tmp_path / "data", eii=request.param == "eii") as play:
+    async with rehearsal(keys, tmp_path / "data", eii=request.param.startswith("eii")) as play:
         if request.param == "sandbox":
             yield _sandbox_subject(play)
         elif request.param == "portal":
             yield _portal_subject(play, tmp_path)
         else:
             library = compiled(tmp_path_factory.getbasetemp(), require)
-            async with _eii_subject(play, tmp_path, library) as eii:
+            made = _eii_subject if request.param == "eii" else _eii_agent_subject
+            async with made(play, tmp_path, library) as eii:
                 yield eii
 
 
@@ -131,11 +137,8 @@ async def _eii_subject(play: Rehearsal, folder: Path, library: Path) -> AsyncIte
     sam.mkdir()
     (sam / f"{INSTITUTION}123456789012.SAM").touch()
     channel = EiiChannel(
-        EiiProcess(library, reader.file, timeout=20),
+        _local_seat(reader, folder, library),
         folder / "eii",
-        type_code="26",
-        request_template=TEMPLATE,
-        report_after=0,
         open_verdict=lambda _, raw: open_verdict(raw, DOCUMENTED_PASSWORD),
     )
     credential = CloudSam(sam, INSTITUTION)
@@ -158,6 +161,40 @@ async def _eii_subject(play: Rehearsal, folder: Path, library: Path) -> AsyncIte
         )
     finally:
         await channel.close()
+
+
+@asynccontextmanager
+async def _eii_agent_subject(
+    play: Rehearsal, folder: Path, library: Path
+) -> AsyncIterator[Subject]:
+    """The same library at an agent, which the broker talks to over its WebSocket."""
+    async with (
+        _eii_subject(play, folder, library) as here,
+        desk_stage(replace(pairing(), eii=(INSTITUTION,))) as stage,
+    ):
+        jobs = EiiJobs(
+            _local_seat(Reader(folder / "Reader.txt"), folder / "agent", library),
+            [CloudSam(folder / "COMX1", INSTITUTION)],
+            SendJournal(folder / "agent" / "sends.jsonl"),
+        )
+        async with stage.agent(eii=jobs):
+            await stage.until(lambda: stage.desk.sam_at(INSTITUTION) is not None)
+            channel = EiiChannel(
+                RemoteEiiSeat(stage.desk, folder / "broker", call_seconds=20),
+                folder / "broker",
+                open_verdict=lambda _, raw: open_verdict(raw, DOCUMENTED_PASSWORD),
+            )
+            yield replace(here, channel=channel, credential=RemoteSam(stage.desk, INSTITUTION))
+
+
+def _local_seat(reader: Reader, folder: Path, library: Path) -> LocalEiiSeat:
+    return LocalEiiSeat(
+        EiiProcess(library, reader.file, timeout=20),
+        folder / "eii",
+        type_code="26",
+        request_template=TEMPLATE,
+        report_after=0,
+    )
 
 
 def _portal_subject(play: Rehearsal, folder: Path) -> Subject:

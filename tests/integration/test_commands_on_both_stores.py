@@ -38,10 +38,11 @@ from tests.postgresql_server import PostgresqlServer
 from tests.stores import store_at, stores_on
 
 WITHOUT_STORE = {
-    "card-agent", "cards", "eii-child", "explain", "init", "profile", "rehearsal", "version",
+    "cards", "eii-child", "explain", "init", "profile", "rehearsal", "version",
 }  # fmt: skip
 """They never open it: the test below looks into their modules."""
 ELSEWHERE = {
+    "card-agent": "locks its own folder and opens no store: tests/card/test_card_agent_command.py",
     "demo": "a SQLite file of its own, whatever the settings say: tests/acceptance/test_demo.py",
     "sandbox": "a ledger of its own: tests/integration/test_sandbox_gateway.py",
     "serve": "tests/acceptance/test_nodes.py",

@@ -17,6 +17,7 @@ import adapters.nhi.eii_child
 from adapters.nhi.check_report import open_verdict
 from adapters.nhi.eii_channel import EiiChannel
 from adapters.nhi.eii_process import EiiProcess
+from adapters.nhi.local_eii_seat import LocalEiiSeat
 from adapters.nhi.unsigning_credential import CloudSam
 from adapters.ports.channel import (
     Arrival,
@@ -62,12 +63,16 @@ class Stage:
 def channel_of(
     process: EiiProcess, folder: Path, template: str = TEMPLATE, report_after: float = 0
 ) -> EiiChannel:
-    return EiiChannel(
+    seat = LocalEiiSeat(
         process,
         folder / "eii",
         type_code="26",
         request_template=template,
         report_after=report_after,
+    )
+    return EiiChannel(
+        seat,
+        folder / "eii",
         open_verdict=lambda _, raw: open_verdict(raw, DOCUMENTED_PASSWORD),
     )
 
@@ -188,7 +193,7 @@ async def test_a_report_that_is_not_there_proves_no_absence(stage: Stage, code: 
 async def test_the_first_look_waits_as_long_as_nhi_advises(stage: Stage) -> None:
     channel = channel_of(EiiProcess(stage.library, stage.reader.file), stage.folder, TEMPLATE, 1800)
     clock = Clock()
-    channel._clock = clock
+    channel._seat._clock = clock  # type: ignore[attr-defined]
     receipt = await channel.submit(good_package(), stage.sam)
     for _ in range(3):
         assert await channel.fetch_verdict(good_package(), receipt, stage.sam) is None
