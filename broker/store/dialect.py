@@ -46,9 +46,11 @@ def is_shared(store: Connection | Engine) -> bool:
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
-    """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+    """An INSERT that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``, and whose
+    ``rowcount`` says how many rows it made."""
     build: Any = postgresql.insert if is_shared(connection) else sqlite.insert
-    return build(table)
+    # Of an INSERT SQLAlchemy keeps it only where it is asked to; on PostgreSQL it would be -1.
+    return build(table).execution_options(preserve_rowcount=True)
 
 
 def placed(dialect: Dialect, statement: str) -> str:

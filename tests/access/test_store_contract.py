@@ -14,6 +14,7 @@ from broker.access.errors import LastOperator, LoginTaken
 from broker.access.roles import Permission, Role
 from broker.access.totp import new_secret
 from broker.store.access_tables import web_session
+from broker.store.api_calls import begin_call, end_call, forget_call
 from broker.store.audit import note
 from broker.store.audit_check import verify_trail
 from broker.store.audit_list import list_events
@@ -209,3 +210,20 @@ def test_of_a_reset_and_a_password_that_meet_the_reset_stands(engine: Engine, fi
         assert kept.password_hash == ""
         assert kept.one_time_digest != known.one_time_digest
         assert not still_hold(connection, known, NOW)
+
+
+def test_a_call_under_a_key_is_begun_once_and_remembered_for_a_day(engine: Engine) -> None:
+    def begin(key: str, now: datetime = NOW) -> tuple[int, bytes] | None:
+        with engine.begin() as connection:
+            known = begin_call(connection, "chen", key, b"what", now)
+            return None if known is None else (known.status, known.body)
+
+    assert begin("one") is None
+    assert begin("two") is None
+    assert begin("one") == (0, None), "nobody knows yet what came of it"
+    with engine.begin() as connection:
+        end_call(connection, "chen", "one", 200, b"{}")
+        forget_call(connection, "chen", "two")
+    assert begin("one") == (200, b"{}")
+    assert begin("two") is None, "nothing was done under it"
+    assert begin("one", NOW + timedelta(hours=25)) is None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 
 from broker.access.roles import Permission, Role
 from broker.demo.people import CLINIC, LAB, PEOPLE, STRANGER
@@ -23,8 +24,9 @@ from broker.store.schema import (
     receipt,
     record,
     visit,
-    visit_order,
 )
+from broker.store.visit_json import visit_from_text, visit_to_text
+from broker.store.visit_orders import write_orders
 from broker.web.api.routes import OPERATIONS
 from mapping.convert import stamp_upload_time
 from mapping.record import record_from_json
@@ -44,25 +46,18 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningConsole
 
 
 def order_what_nobody_answers(connection: Any) -> None:
-    """Three more orders for each visit."""
-    for (number,) in connection.execute(select(visit.c.id)).all():
-        row = connection.execute(select(visit.c.body).where(visit.c.id == number)).scalar_one()
-        body = json.loads(row)
-        more = ("09021C", "09022C", "09023C")
-        body["orders"] += [{**body["orders"][0], "order_code": code} for code in more]
-        connection.execute(update(visit).where(visit.c.id == number).values(body=json.dumps(body)))
+    """Three more orders for each visit, each told twice."""
+    for number, body in connection.execute(select(visit.c.id, visit.c.body)).all():
+        known = visit_from_text(body)
+        more = tuple(
+            replace(known.orders[0], order_code=code, placer_order_number=placer)
+            for code in ("09021C", "09022C", "09023C")
+            for placer in ("", "twice")
+        )
+        item = replace(known, orders=known.orders + more)
+        write_orders(connection, number, item, new=False)
         connection.execute(
-            insert(visit_order),
-            [
-                {
-                    "visit_id": number,
-                    "order_code": code,
-                    "placer_order_number": placer,
-                    "wanted": True,
-                }
-                for code in more
-                for placer in ("", "twice")
-            ],
+            update(visit).where(visit.c.id == number).values(body=visit_to_text(item))
         )
 
 
