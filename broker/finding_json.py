@@ -10,7 +10,7 @@ from mapping.finding import Finding, Severity
 
 def findings_to_json(findings: Sequence[Finding]) -> str:
     """A JSON array, one object a finding; empty parts are left out."""
-    return json.dumps(plain_findings(findings), ensure_ascii=False)
+    return json.dumps(plain_findings(findings), ensure_ascii=False) if findings else "[]"
 
 
 def plain_findings(findings: Sequence[Finding]) -> list[dict[str, object]]:

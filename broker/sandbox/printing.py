@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from broker.sandbox.checks import Fault
 from broker.sandbox.upload_document import UploadedOrder
@@ -105,10 +106,12 @@ class PrintedLayout:
 
     def length(self, text: str) -> int:
         """Columns that ``text`` takes."""
-        return len(text.encode("cp950")) if self.wide else len(text)
+        return len(text) if text.isascii() or not self.wide else len(text.encode("cp950"))
 
     def pieces(self, value: str, width: int) -> list[str]:
         """``value`` cut into columns of ``width``; one empty piece when it is empty."""
+        if self.length(value) <= width:
+            return [value]
         pieces, start, taken = [], 0, 0
         for index, character in enumerate(value):
             length = self.length(character)
@@ -190,7 +193,21 @@ def _page_header(
 ) -> list[str]:
     title = "檢驗(查)結果上傳檢核正確報告" if correct else "檢驗(查)結果上傳檢核錯誤報告"
     day = f"{upload_day[:3]}/{upload_day[3:5]}/{upload_day[5:]}"
-    labels = [
+    return [
+        f"  程式代號:SANDBOX-IAU    {title}    頁次:{page:5d}",
+        "  特約醫事服務機構          上傳日期    web收件序號     資料來源   登入方式",
+        "  (代碼)        (簡稱)",
+        f"  {institution}    預演機構    {day}   {receipt_number}   5-web      7-VPN",
+        *_label_lines(layout),
+        "   錯誤代碼",
+        "  " + " ".join("=" * width for width in layout.widths),
+        "",
+    ]
+
+
+@lru_cache(maxsize=8)
+def _label_lines(layout: PrintedLayout) -> tuple[str, ...]:
+    return tuple(
         _line(
             [
                 [" " + layout.pieces(label, width - 1)[0]]
@@ -200,17 +217,7 @@ def _page_header(
             0,
         )
         for row in _ROWS
-    ]
-    return [
-        f"  程式代號:SANDBOX-IAU    {title}    頁次:{page:5d}",
-        "  特約醫事服務機構          上傳日期    web收件序號     資料來源   登入方式",
-        "  (代碼)        (簡稱)",
-        f"  {institution}    預演機構    {day}   {receipt_number}   5-web      7-VPN",
-        *labels,
-        "   錯誤代碼",
-        "  " + " ".join("=" * width for width in layout.widths),
-        "",
-    ]
+    )
 
 
 def _block(record: PrintedRecord, layout: PrintedLayout) -> list[str]:
@@ -228,6 +235,8 @@ def _block(record: PrintedRecord, layout: PrintedLayout) -> list[str]:
 
 def _printable(value: str) -> str:
     """On one line, and what Big5 lacks (a numeric reference in the XML) as that reference."""
+    if value.isascii() and value.isprintable():
+        return value
     return value.translate(_CONTROLS).encode("cp950", "xmlcharrefreplace").decode("cp950")
 
 

@@ -465,8 +465,8 @@ def _reported(item: UploadRecord) -> str:
 
 
 def _dump(item: UploadRecord | None) -> str:
-    return (
-        ""
-        if item is None or not item.rows
-        else json.dumps(record_to_json(item), ensure_ascii=False)
-    )
+    return "" if item is None or not item.rows else _encode(record_to_json(item))
+
+
+# ``json.dumps`` makes a new encoder for each call that is not plain.
+_encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -4,10 +4,11 @@ record."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -19,7 +20,8 @@ from broker.store.rows import AnyRow
 from broker.store.schema import package_record, record
 from mapping.convert import stamp_upload_time
 from mapping.finding import Finding, Severity
-from mapping.record import UploadRecord, record_from_json
+from mapping.record import PlacedFields, UploadRecord, record_from_json
+from mapping.rocdate import roc_datetime
 from mapping.verdict import CheckedRecord, CheckReport
 from mapping.verdict_findings import verdict_findings
 
@@ -79,9 +81,10 @@ def store_verdict(
     findings: list[Finding] = []
     refused: list[int] = []
     unread = unchanged = amended = 0
+    uploaded = roc_datetime(sent.sealed_at)
     for row in _package_rows(connection, package_id):
-        item = stamp_upload_time(record_from_json(json.loads(row.body)), sent.sealed_at)
-        named = checked.named(item)
+        body = json.loads(row.body)
+        named = checked.named(_header_of(body, uploaded))
         faults = checked.of_all or errors_among(named)
         said = "rejected" if faults else "accepted" if checked.has_correct(named) else ""
         if row.verdict or row.state != RecordState.CHECKING.value:
@@ -90,10 +93,12 @@ def store_verdict(
                 findings.append(_contradiction(connection, row, sent.stem, said, before))
             elif faults and _names_more(row, faults):
                 amended += 1
+                item = stamp_upload_time(record_from_json(body), sent.sealed_at)
                 findings += _amend(connection, row, item, faults, sent.stem)
             else:
                 unchanged += said == before
         elif faults:
+            item = stamp_upload_time(record_from_json(body), sent.sealed_at)
             _reject(connection, row, item, faults, now)
             refused.append(row.id)
         elif said:
@@ -120,6 +125,13 @@ def store_verdict(
     return VerdictCounts(
         len(accepted), len(refused), unread, released, unchanged, amended, tuple(findings)
     )
+
+
+def _header_of(body: Mapping[str, Any], uploaded: str) -> UploadRecord:
+    """What a report may print of the stored record's header, and of nothing else."""
+    values = {tag: value for tag, (value, _) in body["h"].items()}
+    values["h16"] = uploaded
+    return UploadRecord(PlacedFields(tuple(values), tuple(values.values()), "record"), ())
 
 
 def _is_of(report: CheckReport, sent: AnyRow) -> bool:
