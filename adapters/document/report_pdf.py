@@ -1,15 +1,13 @@
-"""A laboratory report on A4, in Traditional Chinese (MSung-Light, one of Adobe's CID fonts: every
-reader has a face for it, so no font file is embedded).
+"""A laboratory report on A4, in Traditional Chinese (:mod:`adapters.document.faces`).
 
 The same view gives the same bytes. What lies outside the lines of the table: whose result, from
 which specimen, which version; then each item with value, flag, unit, range and what the same
-patient had before.
+patient had before. Whose result it is stands on every page.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -19,26 +17,35 @@ from reportlab.lib.enums import TA_CENTER
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import CIDFont, UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
+from adapters.document.faces import (
+    HAN,
+    LATIN,
+    UNSURE,
+    is_all_sure,
+    is_latin,
+    register_faces,
+    runs,
+    width_of,
+)
 from adapters.document.sparkline import Sparkline
 from adapters.document.table import LINE_STATUS, REPORT_STATUS, reference_text, time_text
 from adapters.ports.report_view import ReportView, TrendPoint
+from mapping.critical import CRITICAL_FLAGS
 from mapping.moment import TAIPEI as _TAIPEI
 from mapping.report import Observation, ObservationStatus, ReportStatus
 from mapping.values import is_outside
 
-_FACE = "MSung-Light"
 _INK = colors.HexColor("#1c2733")
 _QUIET = colors.HexColor("#5b6875")
 _RULE = colors.HexColor("#c9d1d9")
 _BAND = colors.HexColor("#eef2f6")
 _ALERT = colors.HexColor("#b3261e")
-_CRITICAL = frozenset({"HH", "LL", "AA"})
-_WIDTHS = (58 * mm, 34 * mm, 10 * mm, 20 * mm, 30 * mm, 30 * mm)
+_WIDTHS = (56 * mm, 32 * mm, 10 * mm, 26 * mm, 28 * mm, 30 * mm)
+_FOOT_SIZE = 7.5
+_SMALLEST = 6.0
 _MARGIN = 14 * mm
 _SEX = {"M": "男", "F": "女"}
 _SHOWN_POINTS = 3
@@ -46,7 +53,7 @@ _SHOWN_POINTS = 3
 
 def write_pdf(view: ReportView) -> bytes:
     """The document. Never raises for what a report says."""
-    _register()
+    register_faces()
     made = io.BytesIO()
     document = SimpleDocTemplate(
         made,
@@ -70,16 +77,19 @@ def write_pdf(view: ReportView) -> bytes:
     if view.report.attachments:
         count = len(view.report.attachments)
         told = f"另有附件 {count} 份，請於系統中檢視。"
-        story += [Spacer(0, 3 * mm), Paragraph(told, _style("quiet"))]
-    foot = _foot_of(view)
+        story += [Spacer(0, 3 * mm), Paragraph(_markup(told), _style("quiet"))]
+    if _is_unsure(view):
+        story += [Spacer(0, 3 * mm), Paragraph(_markup(UNSURE), _style("quiet"))]
+    foot = (_whose(view), _foot_of(view))
     document.build(story, canvasmaker=lambda *args, **more: _Paged(foot, *args, **more))
     return made.getvalue()
 
 
 class _Paged(Canvas):  # type: ignore[misc]
-    """Writes ``page n / of`` on each page, which is known only at the end."""
+    """Writes whose result it is and ``page n / of`` on each page, which is known only at the
+    end."""
 
-    def __init__(self, foot: str, *arguments: Any, **named: Any) -> None:
+    def __init__(self, foot: tuple[str, str], *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._foot = foot
         self._states: list[dict[str, Any]] = []
@@ -91,13 +101,26 @@ class _Paged(Canvas):  # type: ignore[misc]
     def save(self) -> None:
         for number, state in enumerate(self._states, start=1):
             self.__dict__.update(state)
-            self.setFont(_FACE, 7.5)
-            self.setFillColor(_QUIET)
-            self.drawString(_MARGIN, 10 * mm, self._foot)
+            whose, foot = self._foot
             page = f"第 {number} 頁，共 {len(self._states)} 頁"
-            self.drawRightString(A4[0] - _MARGIN, 10 * mm, page)
+            right = A4[0] - _MARGIN
+            self.setStrokeColor(_RULE)
+            self.setLineWidth(0.4)
+            self.line(_MARGIN, 15.5 * mm, right, 15.5 * mm)
+            self.setFillColor(_INK)
+            self._write(_MARGIN, 12 * mm, whose)
+            self.setFillColor(_QUIET)
+            self._write(_MARGIN, 8.5 * mm, foot)
+            self._write(right - width_of(page, _FOOT_SIZE), 12 * mm, page)
             super().showPage()
         super().save()
+
+    def _write(self, left: float, bottom: float, text: str) -> None:
+        line = self.beginText(left, bottom)
+        for face, part in runs(text):
+            line.setFont(face, _FOOT_SIZE)
+            line.textOut(part)
+        self.drawText(line)
 
 
 def _head(view: ReportView) -> list[Flowable]:
@@ -106,7 +129,7 @@ def _head(view: ReportView) -> list[Flowable]:
         status += f"（第 {view.version} 版）"
     urgent = view.report.status in (ReportStatus.CORRECTED, ReportStatus.CANCELLED)
     title = Paragraph(_markup(view.heading or "檢驗報告"), _style("title"))
-    kind = Paragraph(status, _style("urgent" if urgent else "status"))
+    kind = Paragraph(_markup(status), _style("urgent" if urgent else "status"))
     table = Table([[title, kind]], colWidths=(132 * mm, 50 * mm))
     table.setStyle(
         TableStyle(
@@ -194,26 +217,29 @@ def _row(line: Observation, trend: Sequence[TrendPoint], is_long: bool) -> list[
     value = _markup(line.value) or "—"
     if gone:
         value = f"<strike>{value}</strike>"
-    told = [value]
-    if line.status is not ObservationStatus.FINAL:
-        told.append(f'<font size="7" color="#5b6875">{LINE_STATUS[line.status]}</font>')
-    told += [f'<font size="7" color="#5b6875">{_markup(note)}</font>' for note in line.notes]
-    result = Paragraph("<br/>".join(told), _style("outside" if outside and not gone else "cell"))
+    look = "outside" if outside and not gone else "cell"
+    result: list[Any] = [
+        Paragraph(value, _style(look)) if is_long else _whole(line.value, _WIDTHS[1], look, value)
+    ]
+    told = [LINE_STATUS[line.status]] if line.status is not ObservationStatus.FINAL else []
+    result += [Paragraph(_markup(each), _style("small")) for each in (*told, *line.notes)]
     if is_long:
         rest = [_markup(line.unit), _markup(reference_text(line.reference)), _markup(_flag(line))]
         under = "　".join(part for part in rest if part)
-        shown: list[Any] = [result]
         if under:
-            shown.append(Paragraph(under, _style("quiet")))
-        return [_item(line), shown, "", "", "", ""]
+            result.append(Paragraph(under, _style("quiet")))
+        return [_item(line), result, "", "", "", ""]
     flag = _flag(line) or ("*" if outside else "")
-    is_critical = bool(_CRITICAL.intersection(line.abnormal_flags))
+    reference = reference_text(line.reference)
+    is_critical = not CRITICAL_FLAGS.isdisjoint(
+        each.strip().upper() for each in line.abnormal_flags
+    )
     return [
         _item(line),
         result,
         Paragraph(_markup(flag), _style("critical" if is_critical else "flag")),
-        Paragraph(_markup(line.unit), _style("cell")),
-        Paragraph(_markup(reference_text(line.reference)), _style("cell")),
+        _whole(line.unit, _WIDTHS[3], "cell") if line.unit else "",
+        _whole(reference, _WIDTHS[4], "cell") if reference else "",
         _before(line, trend),
     ]
 
@@ -242,9 +268,36 @@ def _before(line: Observation, trend: Sequence[TrendPoint]) -> list[Flowable]:
     if drawn is not None:
         shown.append(drawn)
     for point in reversed(trend[-_SHOWN_POINTS:]):
-        told = f"{_markup(point.value)}　{point.at.taipei:%y-%m-%d}"
-        shown.append(Paragraph(told, _style("before")))
+        told = f"{point.value}　{point.at.taipei:%Y-%m-%d}"
+        shown.append(Paragraph(_markup(told), _style("before")))
     return shown
+
+
+def _whose(view: ReportView) -> str:
+    """Short enough for one line: what is left of a long name, and the numbers whole."""
+    patient = view.report.patient
+    numbers = [
+        patient.national_id or patient.chart_number,
+        patient.birth_on.isoformat() if patient.birth_on else "",
+        f"單號 {view.report.filler_order_number}" if view.report.filler_order_number else "",
+    ]
+    rest = "　".join(each for each in numbers if each)
+    name, room = patient.name, A4[0] - 2 * _MARGIN - 30 * mm - width_of(rest, _FOOT_SIZE)
+    if width_of(name, _FOOT_SIZE) > room:
+        while name and width_of(name + "…　", _FOOT_SIZE) > room:
+            name = name[:-1]
+        name += "…"
+    return "　".join(each for each in (name, rest) if each)
+
+
+def _is_unsure(view: ReportView) -> bool:
+    report = view.report
+    texts = [report.patient.name, view.heading, *report.notes]
+    texts += [each.display for each in report.service]
+    for line in view.lines:
+        texts += [line.value, line.unit, line.method, reference_text(line.reference), *line.notes]
+        texts += [each.display for each in line.codings]
+    return not all(is_all_sure(text) for text in texts)
 
 
 def _foot_of(view: ReportView) -> str:
@@ -254,35 +307,31 @@ def _foot_of(view: ReportView) -> str:
 
 
 def _markup(text: str) -> str:
-    """Text as a paragraph's markup; control characters, which no font has, are shown as boxes."""
-    text = _CONTROL.sub("\u25a1", text)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "<br/>")
+    """Text as a paragraph's markup, each character in the face that has it."""
+    told = []
+    for face, part in runs(text.replace("\r\n", "\n").replace("\r", "\n")):
+        part = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        part = part.replace("\n", "<br/>")
+        told.append(f'<font name="{LATIN}">{part}</font>' if face == LATIN else part)
+    return "".join(told)
 
 
-_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-
-
-class _Sung(UnicodeCIDFont):  # type: ignore[misc]
-    """reportlab 5.1 writes this face with a CMap of the simplified collection (UniGB-UCS2-H), which
-    readers refuse or fill with other characters; this is the one of Adobe-CNS1, in UTF-16."""
-
-    def __init__(self) -> None:
-        super().__init__(_FACE)
-        CIDFont.__init__(self, _FACE, "UniCNS-UCS2-H")
-        self.name = self.fontName = _FACE
-        self.encodingName = self.encoding.name = "UniCNS-UTF16-H"
-
-
-@lru_cache(maxsize=1)
-def _register() -> None:
-    pdfmetrics.registerFont(_Sung())
-    pdfmetrics.registerFontFamily(_FACE, _FACE, _FACE, _FACE, _FACE)
+def _whole(text: str, width: float, name: str, shown: str = "") -> Paragraph:
+    """A value or unit, which is never broken: in a smaller size where it is wide. What is too wide
+    even so is broken, and what holds Chinese may be."""
+    style = _style(name)
+    if not is_latin(text):
+        return Paragraph(shown or _markup(text) or "—", style)
+    size = style.fontSize
+    longest = max(text.split(" "), key=lambda word: width_of(word, size))
+    while size > _SMALLEST and width_of(longest, size) > width - 8:
+        size -= 0.5
+    return Paragraph(shown or _markup(text), _plain(name, size))
 
 
 @lru_cache(maxsize=16)
 def _style(name: str) -> ParagraphStyle:
-    base = {"fontName": _FACE, "fontSize": 9, "leading": 12, "textColor": _INK, "wordWrap": "CJK"}
+    base = {"fontName": HAN, "fontSize": 9, "leading": 12, "textColor": _INK, "wordWrap": "CJK"}
     more: dict[str, dict[str, Any]] = {
         "title": {"fontSize": 17, "leading": 22},
         "status": {"alignment": 2, "textColor": _QUIET, "fontSize": 10},
@@ -293,7 +342,14 @@ def _style(name: str) -> ParagraphStyle:
         "outside": {"textColor": _ALERT, "fontSize": 10},
         "flag": {"textColor": _ALERT, "alignment": TA_CENTER},
         "critical": {"textColor": colors.white, "backColor": _ALERT, "alignment": TA_CENTER},
+        "small": {"textColor": _QUIET, "fontSize": 7, "leading": 9},
         "before": {"textColor": _QUIET, "fontSize": 7.5, "leading": 9.5},
         "cell": {},
     }
     return ParagraphStyle(name, **(base | more[name]))
+
+
+@lru_cache(maxsize=64)
+def _plain(name: str, size: float) -> ParagraphStyle:
+    """Latin text, broken at spaces alone."""
+    return ParagraphStyle(f"{name}-{size}", parent=_style(name), fontSize=size, wordWrap=None)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
 
+from adapters.document.faces import UNSURE, is_latin, is_sure
 from adapters.document.report_pdf import write_pdf
 from adapters.document.table import COLUMNS, as_text, write_csv
 from adapters.document.workbook import UnwritableDocument, write_xlsx
@@ -92,6 +93,70 @@ def test_a_pdf_names_the_characters_of_traditional_chinese() -> None:
     raw = write_pdf(VIEW)
     assert b"/UniCNS-UTF16-H" in raw
     assert b"UniGB" not in raw
+
+
+def test_every_page_says_whose_result_it_is() -> None:
+    many = tuple(replace(LINES[0], value=str(number)) for number in range(60))
+    name = "阿里巴巴・伊斯坦達・馬哈桑" * 4
+    patient = replace(REPORT.patient, name=name)
+    view = replace(VIEW, report=replace(REPORT, patient=patient), lines=many)
+    pages = PdfReader(io.BytesIO(write_pdf(view))).pages
+    assert len(pages) > 1
+    for page in pages:
+        text = page.extract_text()
+        foot = next(line for line in text.splitlines() if "單號 F-1" in line)
+        assert foot.startswith("阿里巴巴")
+        assert f"{REPORT.patient.national_id}　1958-03-14　單號 F-1" in foot
+
+
+def test_a_unit_and_a_number_are_never_broken_and_their_characters_are_there() -> None:
+    units = ("mL/min/1.73m²", "10³/µL", "°C", "nmol/L BCE", "copies/mL±IU/mL")
+    values = ("123456789012345.678901", ">100000000000000000", "<0.00001", "1:1280")
+    lines = tuple(
+        replace(LINES[0], value=value, unit=unit, reference=ReferenceRange(), notes=())
+        for value in values
+        for unit in units
+    )
+    told = pdf_text(replace(VIEW, lines=lines, trends={})).splitlines()
+    for value in values:
+        assert told.count(value) == len(units), value
+    for unit in units:
+        assert told.count(unit) == len(values), unit
+    # Latin letters and signs are Helvetica's: the face of Han characters has no ² or µ.
+    assert all(is_latin(each) for each in units)
+
+
+def test_a_character_that_a_reader_may_lack_is_followed_by_its_number() -> None:
+    patient = replace(REPORT.patient, name="𠮷堃喆")
+    line = replace(LINES[0], codings=(Coding("C", "β₂微球蛋白"),))
+    text = pdf_text(replace(VIEW, report=replace(REPORT, patient=patient), lines=(line,)))
+    for told in ("𠮷[U+20BB7]堃喆", "β₂[U+2082]微球蛋白", UNSURE):
+        assert told in text, told
+    assert UNSURE not in pdf_text(VIEW)
+    assert "[U+" not in pdf_text(VIEW)
+
+
+def test_characters_of_big5_and_hkscs_are_sure_and_private_ones_are_not() -> None:
+    for sure in "功許蓋堃喆～，。：≦≧μΩ℃±Ⅷ㎎":
+        assert is_sure(sure), sure
+    for unsure in "𠮷₂・\ue000\u02c9한":
+        assert not is_sure(unsure), unsure
+
+
+def test_every_number_of_a_record_stands_in_the_pdf_to_the_digit() -> None:
+    values = tuple(f"{number * 7.31:.{number % 4}f}" for number in range(1, 61))
+    lines = tuple(
+        Observation((Coding(f"09{at:03}C", f"項目{at}"),), value, "NM", "mg/dL", trailing(at))
+        for at, value in enumerate(values)
+    )
+    told = pdf_text(replace(VIEW, lines=lines, trends={})).splitlines()
+    shown = [word for word in told if word in set(values)]
+    assert shown == list(values)
+    assert [at for at in range(60) if f"{at}.10 - {at}.50" not in told] == []
+
+
+def trailing(at: int) -> ReferenceRange:
+    return parse_reference_range(f"{at}.10 - {at}.50")
 
 
 def test_the_same_view_gives_the_same_bytes() -> None:
