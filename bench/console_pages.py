@@ -78,7 +78,7 @@ _PAGES = {
     "events": "/api/v1/events?looks=1",
     "API: records": "/api/v1/records",
     "API: deliveries": "/api/v1/deliveries",
-    "API: results": "/api/v1/results",
+    "API: inbox": "/api/v1/inbox",
     "API: worklist": "/api/v1/worklist",
 }
 _SETTINGS = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -145,6 +146,9 @@ def _shown(text: str) -> str:
     them."""
     if text.isprintable():
         return safe_cell(text)
-    return safe_cell(
-        "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
-    )
+    return safe_cell("".join(f"\\x{ord(each):02x}" if _is_control(each) else each for each in text))
+
+
+def _is_control(character: str) -> bool:
+    # Every blank but one is not printable to Python: the full-width one of Chinese texts, too.
+    return unicodedata.category(character) in ("Cc", "Cs") or character in "\ufffe\uffff"

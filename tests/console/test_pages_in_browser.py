@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from broker.access.roles import Role, permissions_of
 from broker.demo.people import CLINIC, LAB, PEOPLE
-from broker.store.schema import record
+from broker.store.schema import receipt, record
 from broker.web.console.rendering import PAGES
 from broker.web.console.wording import say
 from tests.console.pages import Visit, visiting
@@ -166,6 +166,21 @@ def test_a_patient_is_masked_until_shown_and_the_showing_is_audited(
         visit.open("/audit?subject=record:1")
         assert visit.page.locator("tbody tr").count() == 1
         assert secret not in visit.page.content()
+
+
+def test_bytes_that_were_erased_are_said_to_be(console: RunningConsole, browser: Browser) -> None:
+    came = select(receipt.c.id, receipt.c.raw).where(
+        receipt.c.id == select(record.c.receipt_id).where(record.c.id == 1).scalar_subquery()
+    )
+    row = console.write(lambda c: c.execute(came).one())
+    change = update(receipt).where(receipt.c.id == row.id)
+    console.write(lambda c: c.execute(change.values(raw=b"")))
+    with visiting(browser, console, console.sign_in(Role.OPERATOR)) as visit:
+        visit.open("/records/1")
+        assert say("zh", "record.raw_erased") in visit.page.content()
+        console.write(lambda c: c.execute(change.values(raw=row.raw)))
+        visit.open("/records/1")
+        assert say("zh", "record.raw_erased") not in visit.page.content()
 
 
 def test_a_cause_is_fixed_at_once_and_goes_on_its_way(

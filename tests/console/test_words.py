@@ -23,10 +23,21 @@ _FIELDS = re.compile(r"{(\w+)}")
 
 def test_every_text_is_there_in_both_languages_with_the_same_parameters() -> None:
     for name, texts in all_words().items():
-        assert set(texts) == {"zh", "en"}, name
+        assert set(texts) - {"en_one"} == {"zh", "en"}, name
         assert all(text.strip() for text in texts.values()), name
-        fields = [set(_FIELDS.findall(text)) for text in texts.values()]
+        fields = [set(_FIELDS.findall(texts[each])) for each in ("zh", "en")]
         assert fields[0] == fields[1], name
+        if "en_one" in texts:
+            assert "{n}" in texts["en"], name
+            assert set(_FIELDS.findall(texts["en_one"])) <= fields[0], name
+
+
+def test_english_says_otherwise_of_one() -> None:
+    said = [say("en", "today.alarm_records", n=n) for n in (1, "1", "2", "11", "1,001")]
+    assert said == ["1 record", "1 record", "2 records", "11 records", "1,001 records"]
+    assert say("zh", "today.alarm_records", n=1) == say("zh", "today.alarm_records", n=2).replace(
+        "2", "1"
+    )
 
 
 def test_every_text_that_a_page_names_exists() -> None:

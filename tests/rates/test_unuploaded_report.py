@@ -114,6 +114,17 @@ def test_no_cell_begins_a_formula(text: str) -> None:
     assert not str(shown.value).startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
+def test_a_workbook_keeps_full_width_blanks_and_names_control_characters() -> None:
+    row = ("王\u3000小明", "\x01x", "a\u00a0b", *[""] * 10)
+    found = UnuploadedReport(CLINIC, FIRST, LAST, LAST, (), (row,))
+    sheet = openpyxl.load_workbook(io.BytesIO(found.as_xlsx()))["未上傳明細"]
+    assert [sheet.cell(2, each).value for each in (1, 2, 3)] == [
+        "王\u3000小明",
+        "\\x01x",
+        "a\u00a0b",
+    ]
+
+
 def test_what_is_harmless_stays_as_it_is() -> None:
     assert [safe_cell(text) for text in ("", "A123456789", "0001", "1.5")] == [
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,8 @@ from mapping.profile import SourceProfile
 from mapping.proposals import row_number
 from mapping.record import UploadRecord, record_from_json
 from mapping.report import LabReport
+
+_OF_NOTHING = hashlib.sha256(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +195,7 @@ def _values(
         "urgency": urgency(row.due_at if waits else None, now, desk.warn),
         "raw": raw,
         "size": len(way.receipt.raw),
+        "is_erased": not way.receipt.raw and way.receipt.sha256 != _OF_NOTHING,
         "report": report_of_way(way, desk),
         "fields": _fields(row, findings, desk, language, clear),
         "findings": [_shown(each, desk, language) for each in findings],

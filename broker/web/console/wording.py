@@ -1,7 +1,8 @@
 """The texts of the pages in both languages, from the TOML tables beside this module.
 
 ``words/<page>.toml`` holds tables ``[key]`` with ``zh`` and ``en``; a text is named
-``page.key`` and filled in with ``str.format``.
+``page.key`` and filled in with ``str.format``. Where English says it otherwise of one,
+``en_one`` stands beside ``en`` for ``n`` = 1.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def all_words() -> Words:
 
 def say(language: Language, name: str, **values: object) -> str:
     """The text ``name``; raises ``KeyError`` where the tables have none."""
-    return all_words()[name][language].format(**values)
+    texts = all_words()[name]
+    one = language == "en" and "en_one" in texts and str(values.get("n")) == "1"
+    return texts["en_one" if one else language].format(**values)
 
 
 def say_or(language: Language, name: str, fallback: str) -> str:
