@@ -84,6 +84,7 @@ _SQLITE_TRIGGERS = {
     ),
 }
 
+_POSTGRESQL_LIST = "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass('record')"
 _SQLITE_LIST = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 _ERROR_ROWS = (
     "json_array_elements(NEW.findings::json) AS f(value) WHERE f.value ->> 'severity' = 'error'"
@@ -147,7 +148,7 @@ WaitingFault: TypeAlias = tuple[int, int | None, str, str, str, str, str]
 def create_fault_index(connection: Connection) -> None:
     """Create the triggers where they are missing and take in what waits already."""
     shared = is_shared(connection)
-    listed = "SELECT tgname FROM pg_trigger" if shared else _SQLITE_LIST
+    listed = _POSTGRESQL_LIST if shared else _SQLITE_LIST
     triggers = _POSTGRESQL_TRIGGERS if shared else _SQLITE_TRIGGERS
     missing = triggers.keys() - set(connection.execute(text(listed)).scalars())
     if missing and shared:

@@ -59,7 +59,7 @@ class SchemaUnknown(LabbrokerError):
 def _create_tables(connection: Connection) -> None:
     tables = keyed_by_institution(metadata) if is_shared(connection) else metadata
     tables.create_all(connection)
-    listed = "SELECT indexname FROM pg_indexes" if is_shared(connection) else _SQLITE_INDEXES
+    listed = _POSTGRESQL_INDEXES if is_shared(connection) else _SQLITE_INDEXES
     known = set(connection.execute(text(listed)).scalars())
     for table in tables.tables.values():
         for index in table.indexes:
@@ -70,6 +70,7 @@ def _create_tables(connection: Connection) -> None:
         install_row_security(connection)
 
 
+_POSTGRESQL_INDEXES = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
 _SQLITE_INDEXES = "SELECT name FROM sqlite_master WHERE type = 'index'"
 
 

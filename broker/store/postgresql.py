@@ -25,6 +25,8 @@ _READ_ONLY = "25006"
 # One key for everything: whoever writes anything but receipts holds it until its commit.
 WRITE_LOCK = 7_301_462_113
 _UPGRADE_LOCK = WRITE_LOCK + 1
+# Locks are of a database, and stores in schemas of their own share nothing in it.
+_TAKE_TURN = f"SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), {WRITE_LOCK}))"
 _CONNECT_SECONDS = 10
 _IDLE_WRITER_SECONDS = 10
 _IDLE_READER_SECONDS = 600
@@ -72,7 +74,7 @@ def open_shared_reader(url: str) -> Engine | None:
 
 def take_turn(connection: Connection) -> None:
     """Wait until no other node changes anything but receipts; until the commit none will."""
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+    connection.exec_driver_sql(_TAKE_TURN)
 
 
 def _engine(url: str, idle_seconds: int, *, read_only: bool) -> Engine:

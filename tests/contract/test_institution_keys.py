@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,6 +79,14 @@ def _stays_within(name: str, key: Any) -> bool:
 def test_every_table_belongs_to_institutions_or_says_why_not() -> None:
     named = (*INSTITUTION_COLUMN, *REFERENCE, *LOCAL)
     assert sorted(named) == sorted(metadata.tables)
+
+
+def test_the_page_on_nodes_distributes_each_of_them() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "nodes.md").read_text("utf-8")
+    told = re.findall(r"\('(\w+)', '(institution_code|clinic_code)'", page)
+    assert sorted(told) == sorted(INSTITUTION_COLUMN.items())
+    assert re.findall(r"create_reference_table\('(\w+)'", page) == [*REFERENCE]
+    assert set(re.findall(r"DROP CONSTRAINT (\w+)", page)) == CROSSING
 
 
 def test_every_key_of_an_institutions_row_holds_the_institution(engine: Engine) -> None:

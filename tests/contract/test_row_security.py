@@ -17,6 +17,7 @@ from broker.results import ReadResults
 from broker.store import results as store_results
 from broker.store.engine import open_reader, open_writer
 from broker.store.location import StoreLocation, StoreUnreachable
+from broker.store.postgresql import take_turn
 from broker.store.reading import beyond_reach, highest_id, open_reading
 from broker.store.row_security import CLOSED, GUARDED, OPEN, PEOPLE_ROLE
 from broker.store.schema import metadata, record
@@ -194,21 +195,34 @@ def test_a_login_from_which_the_rows_are_hidden_does_not_begin_to_work(
         open_writer(strange)
 
 
-def test_a_schema_that_the_url_names_is_used(postgresql: PostgresqlServer, tmp_path: Path) -> None:
+def test_stores_in_schemas_of_one_database_share_nothing(
+    postgresql: PostgresqlServer, tmp_path: Path
+) -> None:
     url = postgresql.new_database()
     engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("CREATE SCHEMA north")
-    store = StoreLocation(tmp_path, f"{url}&options=-csearch_path%3Dnorth")
-    writer = open_writer(store)
-    with writer.begin() as connection:
-        add_rows(connection, 1, ONE, ONE, LAB, "source-one")
-    writer.dispose()
-    reader = open_reader(store)
-    for institutions, count in ((ONE, 1), (OTHER, 0)):
-        with open_reading(reader, frozenset({institutions})) as connection:
-            assert seen(connection)["record"] == count
-    reader.dispose()
-    with engine.connect() as connection:
-        assert not inspect(connection).get_table_names()
-        assert "record" in inspect(connection).get_table_names("north")
+    stores, writers = [], []
+    for schema in ("north", "south"):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+        stores.append(StoreLocation(tmp_path / schema, f"{url}&options=-csearch_path%3D{schema}"))
+        writers.append(open_writer(stores[-1]))
+    with writers[0].begin() as one, writers[1].begin() as other:
+        # Whoever works in the other one need not wait.
+        other.exec_driver_sql("SET LOCAL lock_timeout = 1000")
+        for connection in (one, other):
+            take_turn(connection)
+            add_rows(connection, 1, ONE, ONE, LAB, "source-one")
+    for store, writer in zip(stores, writers, strict=True):
+        reader = open_reader(store)
+        for institution, count in ((ONE, 1), (OTHER, 0)):
+            with open_reading(reader, frozenset({institution})) as connection:
+                assert seen(connection) == {**dict.fromkeys(GUARDED, count), "waiting_code": 0}
+        reader.dispose()
+        writer.dispose()
+    catalog = inspect(engine)
+    assert not catalog.get_table_names()
+    north, south = (
+        {each["name"] for each in catalog.get_indexes("record", schema)}
+        for schema in ("north", "south")
+    )
+    assert north == south
