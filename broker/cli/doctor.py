@@ -83,12 +83,13 @@ def examine(config: Path | None, environ: Mapping[str, str], online: bool) -> It
     """All checks, those of the settings only when the settings can be read."""
     yield check_python()
     yield check_sqlite()
-    yield check_card_parts()
     try:
         settings = load_settings(config, environ)
     except LabbrokerError as error:
+        yield check_card_parts(in_use=False)
         yield failed_by("settings", error)
         return
+    yield check_card_parts(in_use=bool(settings.cards) and settings.agent.readers)
     shown = str(config) if config else "no file, defaults (--config names one)"
     yield ok("settings", (shown, str(config) if config else "未指定設定檔，使用預設值（--config）"))
     yield check_data_folder(settings.data_dir)

@@ -131,8 +131,12 @@ def check_clock(folder: Path, now: float | None = None) -> Outcome:
     return ok("clock", (f"{shown}.", f"{shown}。"))
 
 
-def check_card_parts() -> Outcome:
-    """Card readers are optional: only a real card needs them."""
+PCSCD = Path("/run/pcscd/pcscd.comm")
+"""Where pcscd listens on Linux."""
+
+
+def check_card_parts(in_use: bool) -> Outcome:
+    """Card readers are optional: only a real card needs them, ``in_use`` where one is set."""
     if find_spec("smartcard") is None:
         return ok(
             "card reader",
@@ -142,8 +146,7 @@ def check_card_parts() -> Outcome:
                 "未安裝 pyscard；僅使用實體卡片時需要（pip install 'labbroker[card]'）。",
             ),
         )
-    pcsc = Path("/run/pcscd/pcscd.comm")
-    if sys.platform.startswith("linux") and not pcsc.exists():
+    if in_use and sys.platform.startswith("linux") and not PCSCD.exists():
         return warn(
             "card reader",
             ("pyscard is installed, but pcscd does not run.", "已安裝 pyscard，但 pcscd 未執行。"),

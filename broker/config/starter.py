@@ -172,6 +172,16 @@ def _institution(answers: Answers, zh: bool) -> Iterator[str]:
         "檢核報告密碼的存放處：env:名稱 或 file:路徑，不可直接填寫密碼。",
     )
     yield 'verdict_password = "env:LABBROKER_VERDICT_PASSWORD"'
+    if answers.channel == "sandbox":
+        yield ""
+        yield say(
+            "Seconds, so that a rehearsal need not wait; take this section out for NHI itself.",
+            "演練用之等待秒數；正式上傳時請刪除本節。",
+        )
+        yield "[schedule]"
+        yield "seal_after_seconds = 5"
+        yield "verdict_poll_seconds = 5"
+        yield "settle_seconds = 30"
     if answers.channel == "eii":
         yield ""
         yield say(

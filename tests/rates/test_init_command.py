@@ -62,6 +62,9 @@ def test_every_answer_gives_settings_that_the_loader_takes(
             uploads = (CLINIC, "11") if route == "clinic" else (LAB, "50")
             assert (institution.code, institution.kind) == uploads
             assert institution.channel == channel
+            # A rehearsal is not waited for; towards NHI it is patience that counts.
+            waits = settings.schedule.seal_after_seconds, settings.schedule.verdict_poll_seconds
+            assert (max(waits) <= 5) == (channel == "sandbox")
             assert settings.language == language[:2]
             text = file.read_text(encoding="utf-8")
             assert text.count("# ") > 10

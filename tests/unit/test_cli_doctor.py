@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,9 @@ from typing import Any
 import pytest
 
 from adapters.card.software_key import SoftwareKey, create_rehearsal_key
+from broker.cli import machine_checks
 from broker.cli.machine_checks import (
+    check_card_parts,
     check_clock,
     check_data_folder,
     check_disk,
@@ -47,6 +50,16 @@ def settings_of(tmp_path: Path, text: str) -> Settings:
     file = tmp_path / "labbroker.toml"
     file.write_text(text, encoding="utf-8")
     return load_settings(file, {})
+
+
+def test_a_silent_pcscd_is_a_worry_only_where_a_card_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_checks, "find_spec", lambda _: object())
+    monkeypatch.setattr(machine_checks, "PCSCD", tmp_path / "pcscd.comm")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert check_card_parts(in_use=False).status is Status.OK
+    assert check_card_parts(in_use=True).status is Status.WARN
 
 
 @pytest.mark.parametrize(

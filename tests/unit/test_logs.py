@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from broker.config.settings import LoggingSettings
@@ -192,6 +192,7 @@ def test_what_nobody_caught_is_an_event_and_prints_nothing(
     assert capsys.readouterr() == ("", "")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(), st.dictionaries(st.text(), st.text() | st.binary() | st.integers()))
 def test_any_record_is_one_line_of_ascii_json(message: str, fields: dict[str, Any]) -> None:
     record = logging.LogRecord("broker.x", logging.INFO, "x.py", 1, message, None, None)
