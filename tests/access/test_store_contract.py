@@ -213,7 +213,7 @@ def test_of_a_reset_and_a_password_that_meet_the_reset_stands(engine: Engine, fi
 
 
 def test_a_call_under_a_key_is_begun_once_and_remembered_for_a_day(engine: Engine) -> None:
-    def begin(key: str, now: datetime = NOW) -> tuple[int, bytes] | None:
+    def begin(key: str, now: datetime = NOW) -> tuple[int, bytes | None] | None:
         with engine.begin() as connection:
             known = begin_call(connection, "chen", key, b"what", now)
             return None if known is None else (known.status, known.body)
