@@ -431,16 +431,20 @@ _IS_OPEN = package.c.state.in_(
 
 def open_attempt(connection: Connection, package_id: int, kind: str, started_at: datetime) -> int:
     """Write the intent: it is durable before anything is sent. Returns the attempt's id."""
-    whose = select(package.c.institution_code).where(package.c.id == package_id)
     result = connection.execute(
-        insert(attempt).values(
-            package_id=package_id,
-            institution_code=whose.scalar_subquery(),
-            kind=kind,
-            started_at=started_at,
-        )
+        _INSERT_ATTEMPT, {"package_id": package_id, "kind": kind, "started_at": started_at}
     )
     return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+
+_INSERT_ATTEMPT = insert(attempt).values(
+    package_id=bindparam("package_id"),
+    institution_code=select(package.c.institution_code)
+    .where(package.c.id == bindparam("package_id"))
+    .scalar_subquery(),
+    kind=bindparam("kind"),
+    started_at=bindparam("started_at"),
+)
 
 
 def close_attempt(
