@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from adapters.ports.intake import Door, Intake
 from broker.bootstrap.check_report_desk import check_report_desk
 from broker.bootstrap.lists import load_groups
+from broker.bootstrap.nhi_files import list_passwords, read_nhi_file
 from broker.bootstrap.readers import READERS
 from broker.config.settings import Settings
 from broker.drafting import Drafting
@@ -49,4 +50,7 @@ def console_desk(
         intake.receive,
         lambda: load_groups(settings.lists),
         lambda raw, name: reports.read("", Door.COMMAND.value, raw, name),
+        read_nhi_file=lambda raw, name, whose, passwords: read_nhi_file(
+            raw, name, whose, (*passwords, *list_passwords(settings, os.environ))
+        ),
     )

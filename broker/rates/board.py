@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import ROUND_CEILING, Decimal
 
 from sqlalchemy import Connection
 
-from broker.rates.month import Month
+from broker.rates.month import Month, MonthRates
 from broker.rates.outlook import Outlook, expected_ends, learns_since
 from broker.store.rate_orders import quantity_of
 from broker.store.rate_tallies import (
@@ -29,6 +29,7 @@ from mapping.rates.groups import Groups
 from mapping.rates.rate import Rate, knows_until
 from mapping.rates.regions import division_of
 from mapping.rates.score import Tier, TierTable, tier_table_on
+from mapping.rates.what_if import what_if
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,30 @@ def board_of(
         rows(division_of),
         row("", len(found), tally_of(kinds_together(kinds for _, kinds in found))),
     )
+
+
+def with_newer(board: Board, clinic: str, rates: MonthRates) -> Board:
+    """The board with one clinic's row as its rates, counted later, say it; outlook and sums stay as
+    they were counted."""
+    orders, table = rates.orders, board.tiers
+    whole = rates.rates[RateName.WHOLE_MONTH]
+    way = None
+    if table is not None:
+        way = what_if(orders, RateName.WHOLE_MONTH, table, rates.data_on, rates.asked_at)
+
+    def newer(row: BoardRow) -> BoardRow:
+        return replace(
+            row,
+            within_24h=rates.rates[RateName.WITHIN_24H],
+            whole_month=whole,
+            ic_card=rates.rates[RateName.IC_CARD],
+            score=table.score(whole.uploaded, whole.due) if table else None,
+            next_tier=way.tier if way is not None else None,
+            orders_needed=len(way.orders) if way is not None and way.reachable else None,
+        )
+
+    rows = tuple(newer(row) if row.key == clinic else row for row in board.clinics)
+    return replace(board, clinics=rows)
 
 
 def _row(

@@ -28,6 +28,19 @@ class InstitutionUnknown(LabbrokerError):
     zh = ("檔名未載明院所代碼。", "請指定院所：--institution 院所代碼。")
 
 
+class ReportOfAnother(LabbrokerError):
+    code = "nhi-report-of-another"
+    en = (
+        "This file is no report of NHI's (未上傳案件日報表, xlsx) of this institution.",
+        "Take the xlsx of 報表下載 for this institution; a list (明細) goes by `labbroker "
+        "unuploaded` or the API.",
+    )
+    zh = (
+        "此檔不是健保署提供給本院所的未上傳案件日報表 (xlsx)。",
+        "請選擇本院所「報表下載」的 xlsx；未上傳明細請以 `labbroker unuploaded` 或 API 匯入。",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class NhiListFile:
     """A list of cases not uploaded (未上傳案件明細). ``findings`` tell of rows not used."""

@@ -18,6 +18,7 @@ from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event, person
 from broker.store.audit_check import verify_trail
 from broker.store.delivery_tables import critical_result, outgoing
+from broker.store.nhi_overviews import store_overview
 from broker.store.schema import (
     code_decision,
     lab_report,
@@ -27,11 +28,13 @@ from broker.store.schema import (
     visit,
     visit_order,
 )
+from broker.store.unuploaded import ListHead, begin_list, end_list
 from broker.web.api.openapi import BASE
 from broker.web.api.routes import OPERATIONS
 from broker.web.api.shapes import what_is_wrong
 from broker.web.identity import Guard, guard_of
 from broker.web.session import OPEN_PATHS, is_open
+from mapping.rates.nhi_overview import NhiOverview
 from tests.access.bad_bodies import bad_bodies, bodies_for
 from tests.access.web_people import SignedIn
 from tests.console.running_console import RunningConsole, running_console
@@ -92,7 +95,13 @@ def places(console: RunningConsole) -> dict[str, str]:
                 found_at=report.stored_at,
             )
         )
+        now = report.stored_at
+        head = ListHead(CLINIC, now.date(), now.date(), bytes(32))
+        list_id = begin_list(connection, head, now)[0]
+        end_list(connection, list_id, 0)
+        store_overview(connection, NhiOverview(CLINIC, now.date(), now.date(), now.date(), ()), now)
         return {
+            "list": str(list_id),
             "record": first(record.c.id),
             "package": first(package.c.id),
             "receipt": first(receipt.c.id),

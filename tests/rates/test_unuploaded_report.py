@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ import pytest
 
 from adapters.folder.formats.unuploaded_list import open_unuploaded, read_unuploaded
 from broker.cli.main import main
+from broker.rates.nhi_list_export import EXPORT_HEADER, list_csv
 from broker.rates.unuploaded_report import (
+    CsvEncoding,
     ReportUnwritable,
     UnuploadedReport,
     newest_days,
@@ -21,6 +24,7 @@ from broker.rates.unuploaded_report import (
 )
 from mapping.finding import Finding
 from mapping.rates.unuploaded_report import LIST_HEADER, OVERVIEW_HEADER, safe_cell
+from mapping.unuploaded import Outcome, UnuploadedRow
 from tests.rates.rate_store import CLINIC, LAB, RateStore, open_rate_store, order
 
 NOW = datetime(2026, 11, 20, 4, tzinfo=UTC)
@@ -139,6 +143,32 @@ def test_what_big5_does_not_have_is_said_and_not_replaced() -> None:
     with pytest.raises(ReportUnwritable):
         found.as_csv("big5")
     assert "𠮷" in found.as_csv().decode("utf-8-sig")
+
+
+DANGEROUS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "big5"])
+def test_no_form_of_nhi_s_list_holds_a_formula(encoding: CsvEncoding) -> None:
+    rows = [
+        (Outcome.HELD, UnuploadedRow(text, FIRST, "1151101100000", "01", "0001", "09005C", "1"))
+        for text in DANGEROUS
+    ]
+    text = list_csv(rows, encoding).decode("utf-8-sig" if encoding == "utf-8" else "cp950")
+    found = [row[0] for row in csv.reader(io.StringIO(text, newline=""))]
+    assert found == [EXPORT_HEADER[0], *(f"'{each}" for each in DANGEROUS)]
+
+
+@pytest.mark.parametrize("name", ["𠮷", "ñ", "µ"], ids=["rare", "latin", "micro"])
+def test_a_list_with_what_big5_does_not_have_is_refused_and_never_gets_a_question_mark(
+    name: str,
+) -> None:
+    rows = [(Outcome.HELD, UnuploadedRow("A1", FIRST, "", "01", "0001", "09005C", "1", name))]
+    assert name in list_csv(rows, "utf-8").decode("utf-8-sig")
+    with pytest.raises(ReportUnwritable) as refused:
+        list_csv(rows, "big5")
+    assert "Big5" in refused.value.sentence("en")
+    assert name not in refused.value.sentence("en") + refused.value.sentence("zh")
 
 
 def test_the_report_of_an_institution_that_may_not_be_seen_is_empty(store: RateStore) -> None:

@@ -40,8 +40,18 @@ PAIRS: dict[tuple[str, str], tuple[str, ...]] = {
     ("GET", "/deliveries/{delivery}"): ("showDelivery",),
     ("POST", "/deliveries/{delivery}/again"): ("deliverAgain",),
     ("POST", "/deliveries/{delivery}/settle"): ("settleDelivery",),
-    ("GET", "/rates"): ("showRates",),
-    ("GET", "/rates/{clinic}"): ("showRates",),
+    ("GET", "/rates"): ("showRates", "showBoard", "listPublished"),
+    ("GET", "/rates/{clinic}"): (
+        "showRates",
+        "cutRates",
+        "explainDifference",
+        "showWhatWouldHelp",
+        "showOutlook",
+        "listMissing",
+        "showNhiReport",
+    ),
+    ("GET", "/rates/{clinic}/unuploaded"): ("saveUnuploaded",),
+    ("POST", "/rates/{clinic}/nhi-report"): ("bringNhiFile",),
     ("GET", "/sources"): ("listSources",),
     ("GET", "/entry"): ("listOpenOrders",),
     ("GET", "/entry/{visit}/{order}"): ("showEntry",),
@@ -75,7 +85,6 @@ PAIRS: dict[tuple[str, str], tuple[str, ...]] = {
 _BROWSER = "a person signs in with a browser; a program has a token or a certificate"
 _OWN = "one's own secrets are changed where they are proved: in the browser's session"
 EXCEPTIONS = {
-    ("GET", "/rates/{clinic}/unuploaded"): "comes with the rates of the API",
     ("GET", "/static/console/{name}"): "style sheets, scripts and pictures of the pages",
     ("GET", "/sign-in"): _BROWSER,
     ("POST", "/sign-in"): _BROWSER,

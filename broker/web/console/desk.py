@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from adapters.ports.intake import Accepted, Media, Payload
 from broker.config.settings import Settings
 from broker.drafting import Drafting
+from broker.rates.nhi_files import InstitutionUnknown, NhiFile, ReadNhiFile
 from broker.store.reading import open_reading
 from broker.web.control import Order
 from broker.web.identity import ASKING
@@ -24,6 +25,10 @@ from mapping.rates.groups import Groups
 from mapping.verdict import CheckReport
 
 T = TypeVar("T")
+
+
+def _unread(raw: bytes, name: str, institution_code: str, passwords: Sequence[str]) -> NhiFile:
+    raise InstitutionUnknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,9 @@ class Desk:
     open_report: Callable[[bytes, str], tuple[CheckReport, ...]] = lambda raw, name: ()
     """The check reports of a file that a person brings, by its bytes and its name. Blocks; raises
     LabbrokerError."""
+
+    read_nhi_file: ReadNhiFile = _unread
+    """What a person downloaded from NHI about cases not uploaded."""
 
     async def read(self, look: Callable[[Connection], T]) -> T:
         """``look`` at the store as it is now, off the event loop, for the one who asks: see

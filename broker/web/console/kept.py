@@ -48,6 +48,13 @@ class Kept(Generic[T]):
                 return await asyncio.shield(task)
         return known
 
+    def amend(self, key: Hashable, change: Callable[[T], T]) -> None:
+        """Put something newer that was seen elsewhere into the figures of ``key``, if there are
+        any: what two pages show of it is the same then."""
+        known = self._known.get(key)
+        if known is not None:
+            self._known[key] = Figures(change(known.value), known.at)
+
     async def _count(self, key: Hashable, count: Callable[[], Awaitable[T]]) -> Figures[T]:
         at = self._clock()
         found = Figures(await count(), at)

@@ -8,11 +8,11 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from broker.access.roles import Permission
-from broker.rates.board import Board, board_of
+from broker.rates.board import Board, board_of, with_newer
 from broker.rates.month import Month, MonthRates, rates_of
-from broker.web.console.actions import refused
+from broker.web.console.actions import Notice, notice_of, refused
 from broker.web.console.desk import DESK, Desk
-from broker.web.console.kept import Kept
+from broker.web.console.kept import Figures, Kept
 from broker.web.console.rendering import language_of, not_there, render
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
@@ -23,6 +23,8 @@ from mapping.rates.cuts import Cut, cut_rates, cut_title
 from mapping.rates.groups import Groups
 
 _ROWS = 300
+_FEW = 3
+"""Of as many institutions all is counted at each look."""
 _CUTS = (Cut.DAY, Cut.CATEGORY, Cut.ORDER_CODE, Cut.LAB)
 
 
@@ -43,7 +45,10 @@ async def show_rates(request: web.Request) -> web.Response:
         groups, problem = _groups(desk)
         return board_of(connection, reach, month, now, groups, closed), groups, problem
 
-    figures = await request.app[BOARDS].of((reach, month), lambda: desk.read(look))
+    if reach is not None and len(reach) <= _FEW:
+        figures = Figures(await desk.read(look), now)
+    else:
+        figures = await request.app[BOARDS].of((reach, month), lambda: desk.read(look))
     board, groups, problem = figures.value
     language = language_of(person)
     return render(
@@ -66,7 +71,7 @@ async def show_rates(request: web.Request) -> web.Response:
 
 
 @requires(Permission.SEE_RATES)
-async def show_clinic_rates(request: web.Request) -> web.Response:
+async def show_clinic_rates(request: web.Request, notice: Notice | None = None) -> web.Response:
     """One clinic: its rates, the cuts of them, and each difference down to the orders."""
     desk, person = request.app[DESK], person_of(request)
     clinic = request.match_info["clinic"]
@@ -74,12 +79,19 @@ async def show_clinic_rates(request: web.Request) -> web.Response:
         raise not_there(request)
     month, now = _month(request, desk), desk.clock()
     rates = await desk.read(lambda c: rates_of(c, frozenset({clinic}), month, now))
+    request.app[BOARDS].amend(
+        (person.reach, month), lambda shown: (with_newer(shown[0], clinic, rates), *shown[1:])
+    )
     cut = next((each for each in _CUTS if each.value == request.query.get("cut")), Cut.DAY)
     language = language_of(person)
     return render(
         request,
         "clinic_rates.html",
         "rates",
+        notice=notice or notice_of(request),
+        counted_at=now,
+        overview=rates.overview,
+        gaps=rates.overview_gaps()[:_ROWS],
         clinic=clinic,
         month=month,
         before=_step(month, -1),

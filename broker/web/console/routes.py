@@ -36,7 +36,7 @@ from broker.web.console.record_list import show_records
 from broker.web.console.settings_page import show_settings
 from broker.web.console.sources import SCORES, show_sources
 from broker.web.console.today import show_today
-from broker.web.console.unuploaded import send_unuploaded
+from broker.web.console.unuploaded import send_unuploaded, take_nhi_report
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
 from broker.web.console.worklist import CARDS, fix_cause, show_worklist
 from broker.web.identity import for_anybody, person_of, signed_in
@@ -87,6 +87,7 @@ def console_routes() -> list[web.RouteDef]:
         web.get("/rates", show_rates),
         web.get(r"/rates/{clinic:[0-9A-Z]{10}}", show_clinic_rates),
         web.get(r"/rates/{clinic:[0-9A-Z]{10}}/unuploaded", send_unuploaded),
+        web.post(r"/rates/{clinic:[0-9A-Z]{10}}/nhi-report", take_nhi_report),
         web.get("/sources", show_sources),
         web.get("/entry", show_open_orders),
         web.get(rf"/entry/{_VISIT}", show_entry),

@@ -1,4 +1,5 @@
-"""Our report of cases not uploaded, to be saved as NHI lays it out: patients are in it."""
+"""Our report of cases not uploaded, to be saved as NHI lays it out: patients are in it. And NHI's
+own, to be compared."""
 
 from __future__ import annotations
 
@@ -9,14 +10,16 @@ from urllib.parse import quote
 from aiohttp import web
 
 from broker.access.roles import Permission
-from broker.rates.unuploaded_report import newest_days, report_of
-from broker.web.console.actions import Subject, audit
+from broker.rates.nhi_files import NhiOverviewFile, ReportOfAnother, institution_of, keep
+from broker.rates.unuploaded_report import UnuploadedReport, newest_days, report_of
+from broker.web.console.actions import Notice, Subject, audit, done, refused
 from broker.web.console.desk import DESK
+from broker.web.console.rates import show_clinic_rates
 from broker.web.console.rendering import language_of, not_there
 from broker.web.identity import person_of, requires
 from mapping.errors import LabbrokerError
 
-_MEDIA = {
+FORMS = {
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "csv": "text/csv",
     "big5": "text/csv",
@@ -30,7 +33,7 @@ async def send_unuploaded(request: web.Request) -> web.Response:
     otherwise. It holds national ids: each saving is in the audit trail before it begins."""
     desk, person = request.app[DESK], person_of(request)
     clinic, form = request.match_info["clinic"], request.query.get("format", "xlsx")
-    if form not in _MEDIA or not person.sees(clinic):
+    if form not in FORMS or not person.sees(clinic):
         raise not_there(request)
     if not person.may(Permission.SEE_RATES):
         raise web.HTTPForbidden
@@ -49,29 +52,62 @@ async def send_unuploaded(request: web.Request) -> web.Response:
     }
     await audit(request, "download-unuploaded", Subject("clinic", clinic, clinic), detail)
 
-    def write() -> bytes:
-        if form == "xlsx":
-            return report.as_xlsx()
-        return report.as_csv("big5" if form == "big5" else "utf-8")
-
     try:
-        body = await asyncio.to_thread(write)
+        return await asyncio.to_thread(report_answer, report, form)
     except LabbrokerError as error:
         language = language_of(person)
         text = f"{error.sentence(language)}\n{error.remedy(language)}\n"
         return web.Response(status=422, text=text, headers={"Cache-Control": "no-store"})
+
+
+def report_answer(report: UnuploadedReport, form: str) -> web.Response:
+    """The report in one of ``FORMS``, to be saved; nothing keeps it on the way. Raises
+    ``ReportUnwritable``."""
+    if form == "xlsx":
+        body = report.as_xlsx()
+    else:
+        body = report.as_csv("big5" if form == "big5" else "utf-8")
     ending = "csv" if form == "big5" else form
-    plain = f"unuploaded-{clinic}-{report.from_on:%Y%m%d}-{report.until_on:%Y%m%d}.{ending}"
+    days = f"{report.from_on:%Y%m%d}-{report.until_on:%Y%m%d}"
+    plain = f"unuploaded-{report.institution_code}-{days}.{ending}"
     named = quote(f"{report.stem}.{ending}", safe="")
     return web.Response(
         body=body,
-        content_type=_MEDIA[form],
+        content_type=FORMS[form],
         charset={"csv": "utf-8", "big5": "big5"}.get(form),
         headers={
             "Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{named}",
             "Cache-Control": "no-store",
         },
     )
+
+
+@requires(Permission.SETTLE)
+async def take_nhi_report(request: web.Request) -> web.StreamResponse:
+    """NHI's report of a clinic (xlsx), whose figures are NHI's own. It names no patient; NHI's list
+    of cases, which does, is for the command and the API, where it is never in a temporary file."""
+    desk, person = request.app[DESK], person_of(request)
+    clinic, language = request.match_info["clinic"], language_of(person)
+    if not person.sees(clinic):
+        raise not_there(request)
+    given = (await request.post()).get("report")
+    if not isinstance(given, web.FileField):
+        raise done(f"/rates/{clinic}", "no_file")
+    raw, name = given.file.read(), given.filename
+    try:
+        file = await asyncio.to_thread(desk.read_nhi_file, raw, name, clinic, ())
+        if not isinstance(file, NhiOverviewFile) or institution_of(file) != clinic:
+            raise ReportOfAnother
+    except LabbrokerError as error:
+        return await show_clinic_rates(request, notice=refused(error, language))
+    await keep(file, desk.write, desk.clock())
+    overview = file.overview
+    days = {"from": str(overview.from_on), "until": str(overview.until_on)}
+    await audit(request, "import-nhi-report", Subject("clinic", clinic, clinic), days)
+    if file.findings:
+        told = " ".join(each.message(language) for each in file.findings)
+        return await show_clinic_rates(request, notice=Notice("info", told))
+    raise done(f"/rates/{clinic}?month={overview.until_on:%Y-%m}", "nhi_report")
 
 
 def _day(text: str, usual: date) -> date:
