@@ -37,6 +37,7 @@ _IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
         for state in ("held", "ready", "sealed", "inflight", "unknown", "rejected")
     ]
 )
+IN_ORDER_OF_DUE = "INDEXED BY record_unconfirmed"
 HOURS = 24
 _HOUR = 3_600_000_000
 """Microseconds, as the store keeps instants."""
@@ -107,6 +108,7 @@ def most_urgent(
             record.c.due_at,
             record.c.national_id,
         )
+        .with_hint(record, IN_ORDER_OF_DUE, "sqlite")
         .where(
             _IS_UNCONFIRMED,
             record.c.due_at.is_not(None),

@@ -27,7 +27,7 @@ from broker.store import (
     rate_tables,  # noqa: F401
     unuploaded_tables,  # noqa: F401
 )
-from broker.store.dialect import is_shared
+from broker.store.dialect import HintingCompiler, is_shared
 from broker.store.folder_lock import take_folder_lock
 from broker.store.location import StoreLocation, location_of
 from broker.store.migrations import MIGRATIONS, Migration, SchemaUnknown, is_behind, upgrade
@@ -120,6 +120,8 @@ def open_writer(
         connect_args={"check_same_thread": False},
     )
 
+    engine.dialect.statement_compiler = HintingCompiler
+
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:
         connection.isolation_level = None
@@ -203,6 +205,8 @@ def open_reader(place: Path | StoreLocation) -> Engine:
         pool_size=4,
         connect_args={"check_same_thread": False},
     )
+
+    engine.dialect.statement_compiler = HintingCompiler
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _: object) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
 
 from broker.states import HeldReason
+from broker.store.due_work import IN_ORDER_OF_DUE
 from broker.store.reach import record_in_reach, source_ids, unindexed
 from broker.store.rows import AnyRow
 from broker.store.schema import IS_OF_OTHER_UPLOADER, lab_report, package, record
@@ -192,6 +193,7 @@ def _by_due(
     warn: timedelta,
 ) -> Select[Any]:
     wanted = wanted.where(_IS_UNCONFIRMED, record.c.due_at.is_not(None))
+    wanted = wanted.with_hint(record, IN_ORDER_OF_DUE, "sqlite")
     if query.due == "missed":
         wanted = wanted.where(record.c.due_at < now)
     elif query.due == "risk":

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, select
 
 from bench.full_store import RARE, clinic_code, fill, lab_code, source_id
 from broker.store import record_list
+from broker.store.due_work import most_urgent
 from broker.store.engine import open_reader, open_writer
 from broker.store.reach import record_in_reach
 from broker.store.record_list import RecordQuery, list_records, next_after
@@ -93,6 +94,24 @@ def test_every_way_to_the_newest_finds_the_same(
                 after = RecordQuery(state, clinic, order, after=next_after(query, shown[19]))
                 further = list_records(connection, institutions, after, NOW, WARN, 20)
                 assert [row.id for row in further] == expected[20:41], query
+
+
+def test_what_is_due_comes_in_the_order_of_its_time(reader: Engine) -> None:
+    with reader.connect() as connection:
+        stem = connection.execute(select(package.c.stem).where(package.c.id == 40)).scalar_one()
+        for institutions, due, state, order in product(
+            REACHES.values(), ("open", "missed", "risk", "calm"), ("", "held"), ("", "09044C")
+        ):
+            query = RecordQuery(due=due, state=state, order_code=order)
+            rows = list_records(connection, institutions, query, NOW, WARN, 4000)
+            assert [row.due_at for row in rows] == sorted(row.due_at for row in rows)
+            assert {row.id for row in rows} <= set(newest(connection, institutions, query))
+            assert due != "missed" or all(row.due_at < NOW for row in rows)
+        query = RecordQuery(due="open", package=stem, clinic_code=clinic_code(7))
+        assert list_records(connection, None, query, NOW, WARN, 20) == []
+        everything = list_records(connection, None, RecordQuery(due="open"), NOW, WARN, 4000)
+        first = most_urgent(connection, None, 12)
+        assert [row.due_at for row in first] == [row.due_at for row in everything[:12]]
 
 
 def test_the_records_of_a_package_are_those_in_reach(reader: Engine) -> None:
