@@ -35,7 +35,7 @@ from broker.web.console.record import (
 from broker.web.console.record_list import show_records
 from broker.web.console.settings_page import show_settings
 from broker.web.console.sources import SCORES, show_sources
-from broker.web.console.today import show_today
+from broker.web.console.today import FLOWS, show_today
 from broker.web.console.unuploaded import send_unuploaded, take_nhi_report
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
 from broker.web.console.worklist import CARDS, fix_cause, show_worklist
@@ -51,6 +51,7 @@ _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 def install_console(application: web.Application, desk: Desk) -> None:
     """Add the pages to an application that has its access guard already."""
     application[DESK] = desk
+    application[FLOWS] = Kept(desk.clock)
     application[BOARDS] = Kept(desk.clock)
     application[SCORES] = Kept(desk.clock)
     application[EVIDENCE] = Kept(desk.clock)
