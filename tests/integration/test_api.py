@@ -428,7 +428,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_tell(
         operation = found.ok()
 
         @settings(
-            max_examples=3,
+            max_examples=2,
             derandomize=True,
             deadline=None,
             database=None,
