@@ -20,7 +20,7 @@ from sqlalchemy import insert
 from adapters.folder.formats.csv_results import read_csv
 from adapters.folder.formats.table_files import read_xlsx
 from adapters.folder.formats.unuploaded_list import read_unuploaded
-from broker.bootstrap.list_orders import ROWS_AT_ONCE
+from broker.rates.nhi_files import ROWS_AT_ONCE
 from broker.store.engine import open_writer
 from broker.store.schema import receipt, record, visit, visit_order
 from broker.store.unuploaded import ListHead, append_rows, begin_list, reconcile
