@@ -214,7 +214,7 @@ def _whole_way(found: dict[str, Any]) -> list[str]:
         f"{found['orders']:,} orders in {found['seconds']} s: {found['orders_per_second']:,} a "
         f"second (goal >= {found['goal']:g}); all acknowledged after "
         f"{found['acknowledged_seconds']} s; {found['service_ms_each']} ms of the service's "
-        "processor time each",
+        f"processor time each, {found['stand_in_ms_each']} ms of the stand-in's",
     ]
 
 

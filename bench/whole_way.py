@@ -55,7 +55,7 @@ def run(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
     (folder / "verdict-password").write_text(DOCUMENTED_PASSWORD, "ascii")
     authority = prepare_keys(folder)
     with (
-        _gateway(folder / "gateway", authority) as address,
+        _gateway(folder / "gateway", authority) as (address, stand_in),
         serving(
             folder,
             people=people,
@@ -68,12 +68,14 @@ def run(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
         try:
             _wait(lambda: _count(reader, visit) >= people, "the visits were not stored")
             before, began = processor_seconds(running.process_id), time.monotonic()
+            stand_in_before = processor_seconds(stand_in)
             _send_all(running.port, people)
             acknowledged = time.monotonic() - began
             wanted = people * ORDERS_PER_PERSON
             _wait(lambda: _accepted(reader) >= wanted, f"not all accepted: {_states(reader)}")
             took = time.monotonic() - began
             spent = processor_seconds(running.process_id) - before
+            stand_in_spent = processor_seconds(stand_in) - stand_in_before
         finally:
             reader.dispose()
     return {
@@ -82,12 +84,14 @@ def run(folder: Path, people: int = PEOPLE) -> dict[str, Any]:
         "acknowledged_seconds": round(acknowledged, 1),
         "orders_per_second": round(wanted / took),
         "service_ms_each": round(1000 * spent / wanted, 2),
+        "stand_in_ms_each": round(1000 * stand_in_spent / wanted, 2),
         "goal": GOAL,
     }
 
 
 @contextmanager
-def _gateway(folder: Path, authority: Path) -> Iterator[str]:
+def _gateway(folder: Path, authority: Path) -> Iterator[tuple[str, int]]:
+    """Its URL and its process."""
     command = [sys.executable, "-m", "broker.sandbox", "--data", str(folder)]
     process = subprocess.Popen(
         [*command, "--trust", str(authority)],
@@ -100,7 +104,7 @@ def _gateway(folder: Path, authority: Path) -> Iterator[str]:
         line = process.stdout.readline()
         if not line:
             raise DidNotStart("broker.sandbox")
-        yield json.loads(line)["gateway"]
+        yield json.loads(line)["gateway"], process.pid
     finally:
         process.terminate()
         process.wait(30)
