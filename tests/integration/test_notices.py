@@ -69,7 +69,7 @@ async def critical_alarm(stage: Stage) -> DeadlineWatch:
 
 async def over(stage: Stage, watch: DeadlineWatch) -> None:
     await stage.writer.write(
-        lambda c: c.execute(update(critical_result).values(confirmed_at=stage.now))
+        lambda c: c.execute(update(critical_result).values(confirmed_at=stage.now, waits=False))
     )
     await watch.look()
 
