@@ -44,3 +44,7 @@ class Reader:
     def fault(self, word: str) -> None:
         """What the next call meets."""
         Path(f"{self.file}.fault").write_text(word, "ascii")
+
+    def calm(self) -> None:
+        """The next call meets nothing."""
+        Path(f"{self.file}.fault").unlink(missing_ok=True)

@@ -387,7 +387,7 @@ async def test_an_agent_that_is_killed_in_the_call_leaves_one_file_at_the_gatewa
         reader = Reader.of(tmp_path, gateway.url, INSTITUTION)
         _write_settings(tmp_path, stage.url, library, reader)
         channel = EiiChannel(
-            RemoteEiiSeat(stage.desk, tmp_path / "broker", call_seconds=20, back_seconds=0.5),
+            RemoteEiiSeat(stage.desk, tmp_path / "broker", call_seconds=60, back_seconds=0.5),
             tmp_path / "broker",
             open_verdict=lambda _, raw: open_verdict(raw, DOCUMENTED_PASSWORD),
         )
@@ -395,16 +395,18 @@ async def test_an_agent_that_is_killed_in_the_call_leaves_one_file_at_the_gatewa
         reader.fault("block-after")
         async with _agent_process(tmp_path, stage) as process:
             sending = asyncio.create_task(channel.submit(PACKAGE, sam))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not gateway.ledger()["packages"]:  # noqa: ASYNC110 - in another process
                     await asyncio.sleep(0.05)
             os.killpg(process.pid, signal.SIGKILL)  # The library's process hangs in its call.
             with pytest.raises(OutcomeUnknown):
                 await sending
+        # It may have been killed before it had forgotten what to meet.
+        reader.calm()
         async with _agent_process(tmp_path, stage):
             # It does not know; the check report does.
             answer = await channel.query(PACKAGE, sam)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while answer.arrival is Arrival.PENDING:
                     answer = await channel.query(PACKAGE, sam)
             assert answer.receipt is not None
@@ -428,7 +430,8 @@ async def _agent_process(
         yield process
     finally:
         if process.returncode is None:
-            process.terminate()
+            # With the library's process, which may hang in its call.
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 

@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 from adapters.card.agent import LOOK_SECONDS as AGENT_LOOK_SECONDS
-from adapters.ports.card_agent import HEARTBEAT_SECONDS, SignAnswer, SignRequest, StatusMessage
+from adapters.ports.card_agent import (
+    HEARTBEAT_SECONDS,
+    Message,
+    SignAnswer,
+    SignRequest,
+    StatusMessage,
+)
 from adapters.ports.card_state import CardCondition
 from adapters.ports.channel import ChannelReceipt, SealedPackage
 from adapters.ports.credential import Credential
@@ -85,7 +91,8 @@ class CardStage:
         with self.stage.reader.connect() as connection:
             return [(row.kind, row.reason, row.records) for row in open_alarms(connection)]
 
-    async def _sign(self, request: SignRequest) -> None:
+    async def _sign(self, request: Message) -> None:
+        assert isinstance(request, SignRequest)
         try:
             answer = SignAnswer(request.request_id, self.card.sign_digest(request.digest))
         except Exception as error:  # noqa: BLE001 - as the agent does

@@ -14,7 +14,13 @@ import pytest
 from sqlalchemy import update
 
 from adapters.card.agent import LOOK_SECONDS as AGENT_LOOK_SECONDS
-from adapters.ports.card_agent import HEARTBEAT_SECONDS, SignAnswer, SignRequest, StatusMessage
+from adapters.ports.card_agent import (
+    HEARTBEAT_SECONDS,
+    Message,
+    SignAnswer,
+    SignRequest,
+    StatusMessage,
+)
 from adapters.ports.card_state import CardCondition
 from broker.card_desk.desk import CardDesk
 from broker.card_desk.remote_card import RemoteCard
@@ -52,7 +58,8 @@ class CardNode:
     connection: Any = None
 
     async def come(self, card: PaperCard) -> None:
-        async def sign(request: SignRequest) -> None:
+        async def sign(request: Message) -> None:
+            assert isinstance(request, SignRequest)
             answer = SignAnswer(request.request_id, card.sign_digest(request.digest))
             self.desk.take(self.connection, answer)
 
