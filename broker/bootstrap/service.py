@@ -69,7 +69,7 @@ from broker.store.receipts import replay_receipt
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects
 from broker.web.account import access_routes
-from broker.web.api.results import DeliveryDesk
+from broker.web.api.delivery_desk import DeliveryDesk
 from broker.web.api.routes import install_api
 from broker.web.bearer import certificate_of
 from broker.web.console.routes import install_console

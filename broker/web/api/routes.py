@@ -10,14 +10,16 @@ from broker.cli.version import installed_version
 from broker.web.api import (
     audit,
     codes,
+    critical,
+    deliveries,
     entry,
     events,
+    inbox,
     month_rates,
     nhi_files,
     people,
     rate_details,
     records,
-    results,
     setup,
     sources,
     today,
@@ -25,10 +27,10 @@ from broker.web.api import (
     worklist,
 )
 from broker.web.api.answering import handler_of, problems
+from broker.web.api.delivery_desk import DELIVERY, DeliveryDesk
 from broker.web.api.live_views import LIVE, LiveViews
 from broker.web.api.openapi import BASE, openapi_document
 from broker.web.api.operation import Answer, Call, Operation
-from broker.web.api.results import DELIVERY, DeliveryDesk
 from broker.web.console.desk import DESK
 from broker.web.entrance import ACCESS
 from broker.web.identity import Guard
@@ -43,7 +45,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *records.OPERATIONS,
     *worklist.OPERATIONS,
     *entry.OPERATIONS,
-    *results.OPERATIONS,
+    *inbox.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *critical.OPERATIONS,
     *uploads.OPERATIONS,
     *month_rates.OPERATIONS,
     *rate_details.OPERATIONS,

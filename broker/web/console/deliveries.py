@@ -10,7 +10,7 @@ from broker.delivery.agreement import DeliveryState
 from broker.delivery.refused import sent_again_by, settled_by
 from broker.store.outbox import attempts_of, deliveries_of, delivery_row
 from broker.store.rows import AnyRow
-from broker.web.api.results import DELIVERY
+from broker.web.api.delivery_desk import DELIVERY
 from broker.web.console.actions import done, notice_of
 from broker.web.console.desk import DESK
 from broker.web.console.inbox import PAGE, row_number

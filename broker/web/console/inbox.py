@@ -15,7 +15,8 @@ from broker.delivery.taken_note import read_by
 from broker.store.outbox import inbox_of, inbox_row, unread_count
 from broker.store.result_glance import glances_of
 from broker.store.rows import AnyRow
-from broker.web.api.results import DELIVERY, document_answer
+from broker.web.api.delivery_desk import DELIVERY
+from broker.web.api.inbox import document_answer
 from broker.web.console.actions import Notice, Subject, audit, done, notice_of, refused
 from broker.web.console.desk import DESK
 from broker.web.console.rendering import language_of, not_there, render
