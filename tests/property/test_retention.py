@@ -194,6 +194,7 @@ def fill(connection: Connection, rnd: random.Random) -> list[Payload]:
                     reason="flag",
                     found_at=LONG_AGO,
                     confirmed_at=rnd.choice((LONG_AGO, None)),
+                    waits=rnd.random() < 0.5,
                 )
             )
         if rnd.random() < 0.1:
@@ -254,7 +255,7 @@ def receipt_may_go(rows: Rows, one: dict[str, Any]) -> bool:
         and not any(is_open(each) for each in own)
         and not any(is_open(each) for each in every if each["order_identity"] in orders)
         and all(each["state"] == "acknowledged" for each in mine("outgoing"))
-        and all(each["confirmed_at"] for each in mine("critical_result"))
+        and not any(each["waits"] for each in mine("critical_result"))
         and not mine("waiting_code")
         and all(each["visit_on"] < (NOW - timedelta(days=DAYS)).date() for each in visits)
         and all(
