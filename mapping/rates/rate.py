@@ -40,7 +40,8 @@ _FORMULAS: Mapping[RateName, tuple[str, str]] = {
     RateName.NHI: (
         "as NHI says: IC-card quantity that its list of cases not uploaded does not name, or its "
         "overview's uploaded quantity (B) / IC-card quantity of its days (A)",
-        "健保署：未列於未上傳案件明細之 IC 卡醫令總量，或日報表上傳件數(B) ÷ 該區間 IC 卡醫令總量(A)",
+        "健保署：未列於未上傳案件明細之 IC 卡醫令總量，"
+        "或日報表上傳件數(B) ÷ 該區間 IC 卡醫令總量(A)",
     ),
 }
 _HUNDREDTH = Decimal("0.01")
