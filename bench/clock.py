@@ -24,7 +24,8 @@ from broker.deadline_watch import DeadlineWatch
 from broker.opening_hours import ALWAYS
 from broker.plan_reading import read_plan
 from broker.store.engine import open_reader, open_writer
-from broker.store.packages import next_package_at, ready_overview, ready_record_ids
+from broker.store.packages import next_package_at
+from broker.store.ready_records import ready_overview, ready_record_ids
 from broker.store.schema import attempt, microseconds_of, package, receipt
 from broker.store.writer import Writer
 

@@ -22,12 +22,8 @@ from broker.nodes import Fence, no_fence
 from broker.store.dialect import is_shared
 from broker.store.engine import open_snapshot
 from broker.store.package_files import store_package_file
-from broker.store.packages import (
-    NewPackage,
-    insert_package,
-    next_serial,
-    ready_record_ids,
-)
+from broker.store.packages import NewPackage, insert_package, next_serial
+from broker.store.ready_records import ready_record_ids
 from broker.store.record_bodies import load_records, stored_characters
 from broker.store.record_moves import Refused, hold_invalid
 from broker.store.writer import Writer

@@ -24,15 +24,14 @@ from broker.opening_hours import ALWAYS, OpeningHours
 from broker.packages import Sealer
 from broker.store.leases import LeaseLost
 from broker.store.packages import (
-    ReadyGroup,
     SerialsUsedUp,
     due_packages,
     get_package,
     look_again_at,
     look_at_all,
     next_package_at,
-    ready_overview,
 )
+from broker.store.ready_records import ReadyGroup, ready_overview
 from broker.store.rows import AnyRow
 from broker.store.writer import Writer
 from broker.submission import Submission

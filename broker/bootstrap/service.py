@@ -64,7 +64,8 @@ from broker.store.line_habits import load_habits
 from broker.store.listener import WORK
 from broker.store.overview import has_open_receipts
 from broker.store.package_files import load_package_file
-from broker.store.packages import next_package_at, ready_overview
+from broker.store.packages import next_package_at
+from broker.store.ready_records import ready_overview
 from broker.store.receipts import replay_receipt
 from broker.submission import SEND_TIMEOUT, Submission
 from broker.suspects import Suspects

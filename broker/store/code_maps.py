@@ -10,10 +10,11 @@ from sqlalchemy import Connection, delete, insert, select, true
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
+from broker.store.code_tables import code_decision, waiting_code
 from broker.store.line_habits import changed_counts
 from broker.store.receipts import replay_receipt
 from broker.store.rows import AnyRow
-from broker.store.schema import code_decision, receipt, record, waiting_code
+from broker.store.schema import receipt, record
 from mapping.code_map import LocalCode
 from mapping.finding import Finding
 

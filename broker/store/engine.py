@@ -22,9 +22,11 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from broker.operation.backup import UPGRADE, make_backup
 from broker.store import (
     access_tables,  # noqa: F401 - its tables are made with the others
+    code_tables,  # noqa: F401
     delivery_tables,  # noqa: F401
     nhi_overview_tables,  # noqa: F401
     rate_tables,  # noqa: F401
+    report_tables,  # noqa: F401
     unuploaded_tables,  # noqa: F401
 )
 from broker.store.dialect import HintingCompiler, is_shared

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, insert, select
 
 from adapters.ports.resources import KnownResource, WrittenResource
 from broker.store.dialect import insert_new
+from broker.store.report_tables import fhir_identifier, fhir_resource
 from broker.store.rows import AnyRow
-from broker.store.schema import fhir_identifier, fhir_resource, receipt
+from broker.store.schema import receipt
 
 
 def register_resources(

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, delete, func, select, true, update
 
 from broker.finding_json import findings_from_json
 from broker.states import RecordState
+from broker.store.code_tables import line_habit
 from broker.store.dialect import insert_new
 from broker.store.receipts import replay_receipt
-from broker.store.schema import line_habit, receipt, record
+from broker.store.schema import receipt, record
 from mapping.errors import LabbrokerError
 from mapping.line_habits import Habit, HabitKind
 from mapping.units import unit_key

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, case, func, literal_column, select
 from broker.store.alarms import open_alarms
 from broker.store.delivery_tables import IS_UNREAD, critical_result, outgoing
 from broker.store.due_work import QUIET
+from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
-from broker.store.schema import lab_report, record
+from broker.store.schema import record
 
 _OPEN = ("held", "ready", "sealed", "inflight", "unknown", "rejected")
 _TOLD = frozenset({"held", "rejected", "ready", "unknown"})

@@ -7,7 +7,8 @@ import re
 
 from sqlalchemy import Column, ColumnElement, and_, exists, func, or_, true
 
-from broker.store.schema import lab_report, package, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import package, record
 
 _CODE = re.compile("[0-9A-Z]{10}")
 

@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, 
 from broker.states import HeldReason
 from broker.store.due_work import IN_ORDER_OF_DUE
 from broker.store.reach import record_in_reach, source_ids, unindexed
+from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
-from broker.store.schema import IS_OF_OTHER_UPLOADER, lab_report, package, record
+from broker.store.schema import IS_OF_OTHER_UPLOADER, package, record
 
 _COLUMNS = (
     record.c.id,

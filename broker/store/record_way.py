@@ -11,16 +11,9 @@ from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import outgoing
 from broker.store.reach import record_in_reach
 from broker.store.reading import beyond_reach
+from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
-from broker.store.schema import (
-    attempt,
-    lab_report,
-    package,
-    package_record,
-    receipt,
-    record,
-    visit,
-)
+from broker.store.schema import attempt, package, package_record, receipt, record, visit
 from broker.store.visit_json import visit_from_text
 from mapping.visit import Visit
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, or_, select, true
 
 from broker.store.reach import record_in_reach, unindexed
-from broker.store.schema import lab_report, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import record
 
 Place = tuple[int, int]
 """Id of the receipt, number of the report in it."""

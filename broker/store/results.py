@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Exists, exists, select
 
 from adapters.ports.results import ResultQuery, Viewer
 from broker.report_index import IndexedReport
+from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
-from broker.store.schema import lab_report, receipt
+from broker.store.schema import receipt
 
 
 def store_report_index(

@@ -28,18 +28,18 @@ from sqlalchemy import (
 
 from broker.delivery.agreement import DeliveryState
 from broker.states import Acknowledgement, PackageState, ReceiptState, RecordState
+from broker.store.code_tables import waiting_code
 from broker.store.delivery_tables import critical_result, delivery_attempt, outgoing
 from broker.store.receipts import HAS_BYTES
+from broker.store.report_tables import lab_report
 from broker.store.schema import (
     attempt,
-    lab_report,
     package,
     package_record,
     receipt,
     record,
     visit,
     visit_order,
-    waiting_code,
 )
 from mapping.parsed import Content
 

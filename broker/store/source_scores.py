@@ -11,7 +11,8 @@ from sqlalchemy import BigInteger, Connection, case, func, select, type_coerce
 
 from broker.store.due_work import first_id_since
 from broker.store.reading import highest_id
-from broker.store.schema import lab_report, receipt, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import receipt, record
 
 _DAYS = 14
 _FEWEST = 10

@@ -29,7 +29,8 @@ from adapters.hl7.client import NotAcknowledged, connect
 from broker.demo.senders import drop_file
 from broker.store.engine import open_reader
 from broker.store.overview import has_open_receipts
-from broker.store.packages import next_package_at, ready_overview
+from broker.store.packages import next_package_at
+from broker.store.ready_records import ready_overview
 from tests.acceptance.running_service import (
     CLINICS,
     TOKEN,

@@ -17,17 +17,11 @@ from broker.access.roles import EVERYWHERE, Permission, Role, permissions_of
 from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event, person
 from broker.store.audit_check import verify_trail
+from broker.store.code_tables import code_decision
 from broker.store.delivery_tables import critical_result, outgoing
 from broker.store.nhi_overviews import store_overview
-from broker.store.schema import (
-    code_decision,
-    lab_report,
-    package,
-    receipt,
-    record,
-    visit,
-    visit_order,
-)
+from broker.store.report_tables import lab_report
+from broker.store.schema import package, receipt, record, visit, visit_order
 from broker.store.unuploaded import ListHead, begin_list, end_list
 from broker.web.api.openapi import BASE
 from broker.web.api.routes import OPERATIONS

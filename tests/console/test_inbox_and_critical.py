@@ -18,7 +18,7 @@ from broker.access.roles import Role
 from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import critical_result, outgoing
-from broker.store.schema import lab_report
+from broker.store.report_tables import lab_report
 from broker.web.console.wording import say
 from tests.access.web_people import SignedIn
 from tests.console.pages import visiting

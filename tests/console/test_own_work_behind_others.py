@@ -11,7 +11,8 @@ from sqlalchemy import func, insert, select, update
 
 from broker.access.roles import Role
 from broker.demo.people import CLINIC, LAB
-from broker.store.schema import line_habit, receipt, record, waiting_code
+from broker.store.code_tables import line_habit, waiting_code
+from broker.store.schema import receipt, record
 from tests.console.running_console import RunningConsole
 from tests.console.test_reach import ask
 

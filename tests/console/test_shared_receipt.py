@@ -9,7 +9,8 @@ from sqlalchemy import delete, insert, select
 
 from broker.access.roles import Role
 from broker.demo.people import CLINIC, LAB, PEOPLE
-from broker.store.schema import lab_report, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import record
 from tests.access.web_people import SignedIn
 from tests.console.running_console import RunningConsole
 from tests.console.test_reach import OTHER, ask

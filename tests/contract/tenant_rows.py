@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert
 
 from broker.store.access_tables import audit_event
+from broker.store.code_tables import waiting_code
 from broker.store.delivery_tables import (
     alarm_notice,
     critical_result,
@@ -17,19 +18,18 @@ from broker.store.delivery_tables import (
 from broker.store.nhi_overview_tables import nhi_overview
 from broker.store.node_tables import package_file
 from broker.store.rate_tables import rate_order
+from broker.store.report_tables import lab_report
 from broker.store.schema import (
     alarm,
     attempt,
     choice,
     file_serial,
-    lab_report,
     package,
     package_record,
     receipt,
     record,
     visit,
     visit_order,
-    waiting_code,
 )
 from broker.store.unuploaded_tables import unuploaded_list, unuploaded_row
 

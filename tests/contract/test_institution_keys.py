@@ -17,8 +17,9 @@ from sqlalchemy.pool import NullPool
 from broker.report_index import IndexedReport
 from broker.store.engine import open_writer
 from broker.store.institution_keys import INSTITUTION_COLUMN, LOCAL, REFERENCE
+from broker.store.report_tables import lab_report
 from broker.store.results import store_report_index
-from broker.store.schema import attempt, lab_report, metadata, package_record, record
+from broker.store.schema import attempt, metadata, package_record, record
 from tests.contract.tenant_rows import add_rows
 from tests.postgresql_server import PostgresqlServer
 from tests.stores import store_at, stores_on

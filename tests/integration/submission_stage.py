@@ -22,7 +22,8 @@ from broker.packages import Sealer
 from broker.scheduler import Scheduler
 from broker.states import ReceiptState
 from broker.store.engine import open_reader, open_writer
-from broker.store.packages import next_package_at, ready_overview, recover_packages
+from broker.store.packages import next_package_at, recover_packages
+from broker.store.ready_records import ready_overview
 from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
 from broker.store.schema import attempt, file_serial, package, record

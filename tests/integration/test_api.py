@@ -26,7 +26,8 @@ from broker.access.roles import Permission, Role, permissions_of
 from broker.demo.people import CLINIC, LAB
 from broker.store.access_tables import audit_event
 from broker.store.delivery_tables import critical_result, outgoing
-from broker.store.schema import lab_report, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import record
 from broker.store.tokens import add_token
 from broker.web.api.openapi import openapi_document
 from broker.web.api.routes import OPERATIONS

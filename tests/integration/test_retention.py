@@ -17,8 +17,9 @@ from broker.operation.retention import Retention, erase_all
 from broker.store.access_tables import audit_event
 from broker.store.engine import open_reader, open_writer
 from broker.store.receipts import ReceiptAppender, receipt_row
+from broker.store.report_tables import lab_report
 from broker.store.retention import Kept
-from broker.store.schema import lab_report, receipt
+from broker.store.schema import receipt
 from broker.store.writer import Writer
 
 NIGHT = datetime(2026, 1, 10, 19, 0, tzinfo=UTC)

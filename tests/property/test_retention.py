@@ -19,6 +19,7 @@ from adapters.ports.intake import Door, Media, Payload
 from broker.operation.retention import erase_all
 from broker.states import Acknowledgement, HeldReason, PackageState, ReceiptState, RecordState
 from broker.store.audit import note
+from broker.store.code_tables import waiting_code
 from broker.store.delivery_tables import critical_result, delivery_attempt, outgoing
 from broker.store.engine import open_writer
 from broker.store.receipts import ReceiptAppender, receipt_row, replay_receipt
@@ -32,7 +33,6 @@ from broker.store.schema import (
     record,
     visit,
     visit_order,
-    waiting_code,
 )
 from tests.stores import store_at
 

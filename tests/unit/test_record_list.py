@@ -15,7 +15,8 @@ from broker.store.due_work import most_urgent
 from broker.store.engine import open_reader, open_writer
 from broker.store.reach import record_in_reach
 from broker.store.record_list import RecordQuery, list_records, next_after
-from broker.store.schema import lab_report, package, record
+from broker.store.report_tables import lab_report
+from broker.store.schema import package, record
 
 RECORDS = 4000
 NOW = datetime.now(UTC)
