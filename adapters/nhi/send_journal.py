@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -83,8 +84,17 @@ class SendJournal:
         raw = json.dumps(line).encode("ascii") + b"\n"
         handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            os.write(handle, raw)
-            os.fsync(handle)
+            before = os.fstat(handle).st_size
+            try:
+                while raw:
+                    # A disk that is nearly full takes a part, and says no more than how much.
+                    raw = raw[os.write(handle, raw) :]
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    # Else the next line would go on where this one broke off.
+                    os.ftruncate(handle, before)
+                raise
         finally:
             os.close(handle)
 

@@ -61,13 +61,13 @@ class JournalUnreadable(LabbrokerError):
     code = "journal-unreadable"
     en = (
         "The list of files that were sent, {file}, cannot be read ({reason}).",
-        "Put it back from a copy. Remove it only after `labbroker status` shows no package as "
-        "unknown: without it nobody knows what was sent from here.",
+        "Move it away: the agent begins another one, which proves nothing of what was sent before. "
+        "Put no older copy in its place: that would deny what was sent since.",
     )
     zh = (
         "無法讀取上傳紀錄檔 {file}（{reason}）。",
-        "請由備份還原；確認 `labbroker status` 沒有結果不明的上傳檔後方可移除，"
-        "否則無從得知本機曾上傳哪些檔案。",
+        "請將該檔移走；代理程式會另立新紀錄，且不以新紀錄推斷先前是否已上傳。"
+        "切勿以較舊的備份取代，否則其後已上傳的檔案會被當成未曾上傳。",
     )
 
 

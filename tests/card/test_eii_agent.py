@@ -4,6 +4,7 @@ that was not."""
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -335,6 +336,39 @@ def test_a_line_that_was_torn_in_the_journal_reads_as_if_it_had_not_begun(tmp_pa
     path.write_bytes(b"something else\n")
     with pytest.raises(ValueError, match="Expecting"):
         SendJournal(path)
+
+
+def test_a_full_disk_takes_no_part_of_a_line_of_the_journal_and_no_call_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sends.jsonl"
+    journal = SendJournal(path)
+    journal.begin(JOB, PACKAGE.stem, PACKAGE.sha256)
+    room, write = [0], os.write
+
+    def write_what_fits(handle: int, raw: bytes) -> int:
+        fits = raw[: room[0]]
+        if not fits:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room[0] -= len(fits)
+        return write(handle, fits)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write_what_fits)
+        room[0] = 30
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            journal.end(JOB, JobState.NOT_CALLED, None, "busy")
+        room[0] = 30
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            journal.begin("2" * 32, PACKAGE.stem, PACKAGE.sha256)
+    journal.begin("3" * 32, PACKAGE.stem, PACKAGE.sha256)
+    again = SendJournal(path)
+    first, last = again.job(JOB), again.latest(PACKAGE.stem)
+    assert first is not None
+    assert first.state is JobState.LOST
+    assert again.job("2" * 32) is None
+    assert last is not None
+    assert last.job_id == "3" * 32
 
 
 @pytest.mark.parametrize(
