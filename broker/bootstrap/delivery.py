@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import Engine
@@ -177,7 +178,9 @@ class Deliveries:
         render = Rendering(self.reading)
         for each in agreements:
             if each.kind is not DeliveryKind.INBOX:
-                outbox = StoredOutbox(each, writer, reader, render, clock, node)
+                outbox = StoredOutbox(
+                    each, writer, reader, render, clock, node, partial(_is_of_clinic, each)
+                )
                 self._senders.append(self._sender(each, outbox))
                 self._outboxes.append(outbox)
 
@@ -245,6 +248,11 @@ class Deliveries:
         if agreement.secret is None:
             raise SecretUnavailable(place=agreement.name, reason="none is set")
         return agreement.secret.read(self._environ).reveal()
+
+
+def _is_of_clinic(agreement: DeliveryAgreement, row: AnyRow) -> bool:
+    """The settings may have given a destination's name to another clinic since it was queued."""
+    return bool(row.clinic_code) and row.clinic_code == agreement.clinic_code
 
 
 def _client_tls(tls: DeliveryTls | None) -> ssl.SSLContext | None:

@@ -173,11 +173,15 @@ class SubscriptionSenders:
             self._rendering(row),
             self._clock,
             self._stores.node,
+            # Whose results a source may read can have changed since it was queued.
+            lambda outgoing: outgoing.clinic_code in self._clinics_of(row.source_id),
         )
 
         async def deliver(outgoing: Outgoing) -> Taken | NotTaken:
             outcome = NotTaken(fault) if fault else await hook.deliver(outgoing)
-            await self._note(row.id, outcome)
+            # What was taken is not sent again because its status could not be written.
+            with suppress(LabbrokerError):
+                await self._note(row.id, outcome)
             return outcome
 
         loop = OutboxLoop(outbox, deliver, sleep=self._sleep)
@@ -233,11 +237,9 @@ class SubscriptionSenders:
         source_id = subscription.source_id
 
         def render(agreement: DeliveryAgreement, row: AnyRow, now: datetime) -> tuple[str, bytes]:
-            clinic = row.clinic_code
-            # Whose results a source may read can have changed since it was queued.
-            if not clinic or clinic not in self._clinics_of(source_id):
+            if not row.clinic_code:
                 raise NotTheirs
-            viewer = Viewer(source_id, frozenset({clinic}))
+            viewer = Viewer(source_id, frozenset({row.clinic_code}))
             result, _earlier = self._stores.results.word_of(viewer, row.receipt_id, row.number)
             if result is None:
                 raise NotTheirs

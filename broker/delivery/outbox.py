@@ -84,7 +84,8 @@ class StoredOutbox:
 
     What came of a try is kept here until the store has it: what a receiver has acknowledged is
     not sent again because the store was away. A row that meets a fault of ours three times is set
-    aside (refused, ``internal``) for a person, and the next goes on.
+    aside (refused, ``internal``) for a person, and the next goes on. ``is_theirs`` is asked before
+    each try: whose results the destination may have can have changed since the one before.
     """
 
     def __init__(
@@ -95,8 +96,10 @@ class StoredOutbox:
         render: Renderer,
         clock: Callable[[], datetime],
         node: Node | None = None,
+        is_theirs: Callable[[AnyRow], bool] = lambda row: True,
     ) -> None:
         self._node = node or Node()
+        self._is_theirs = is_theirs
         self._hold: Hold | None = None
         self._agreement = agreement
         self._writer = writer
@@ -200,6 +203,8 @@ class StoredOutbox:
             raise OutboxFault(destination=self._agreement.name) from None
 
     def _made(self, row: AnyRow) -> tuple[str, bytes]:
+        if not self._is_theirs(row):
+            raise NotTheirs
         if row.body is not None:
             return row.name, row.body
         return self._render(self._agreement, row, self._clock())

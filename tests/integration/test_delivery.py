@@ -432,3 +432,19 @@ async def test_a_service_that_is_killed_loses_nothing_and_repeats_no_known_ackno
     assert seen == [str(number) for number in range(total)]
     # Only a message that was under way when the service died may have come twice.
     assert len(clinic.came) <= total + 2
+
+
+async def test_a_destination_that_was_given_to_another_clinic_gets_nothing_of_the_first(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "clinic"
+    before = agreement("his", FOLDER, folder=folder)
+    async with open_stage(tmp_path / "store", deliveries=(before,)) as stage:
+        await stage.receive(oru("F1", "1"))
+        async with delivering(stage, before):
+            await until(lambda: rows(stage)[0].attempts > 0)
+        folder.mkdir()
+        async with delivering(stage, agreement("his", FOLDER, OTHER, folder=folder)):
+            await until(lambda: states(stage) == ["refused"])
+        assert rows(stage)[0].error_code == "delivery-not-theirs"
+    assert list(folder.iterdir()) == []

@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 from fhir.resources.R4B import get_fhir_model_class
@@ -18,6 +19,7 @@ from sqlalchemy import select
 
 from adapters.fhir.representation import Format, write
 from adapters.fhir.routes import fhir_application
+from adapters.ports.intake import StorageUnavailable
 from broker.bootstrap.readers import READERS
 from broker.bootstrap.subscriptions import Stores, SubscriptionSenders
 from broker.config.secret import SecretReference
@@ -393,3 +395,38 @@ async def test_a_clinic_that_is_taken_from_a_source_is_sent_to_it_no_more(tmp_pa
         await until(lambda: place.states() == ["refused"])
         assert place.rows()[0].error_code == "delivery-not-theirs"
     assert hook.came == []
+
+
+async def test_a_clinic_that_is_taken_from_a_source_between_two_tries_is_sent_to_it_no_more(
+    tmp_path: Path,
+) -> None:
+    reads = dict(READS)
+    down = True
+    async with (
+        Hook(lambda count: 503 if down else 200).listening() as hook,
+        open_place(tmp_path, reads) as place,
+    ):
+        await place.subscribe(hook, payload="application/fhir+json")
+        await place.receive(oru("F1", "1"))
+        await until(lambda: len(hook.came) > 1)
+        reads["his"] = frozenset({OTHER})
+        await until(lambda: place.states() == ["refused"])
+        hook.came.clear()
+        down = False
+        assert place.rows()[0].error_code == "delivery-not-theirs"
+        await asyncio.sleep(0.05)
+    assert hook.came == []
+
+
+async def test_what_was_taken_is_not_sent_again_because_the_status_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StorageUnavailable(reason="away")
+
+    async with Hook().listening() as hook, open_place(tmp_path) as place:
+        monkeypatch.setattr(place.senders, "_note", away)
+        await place.subscribe(hook, payload="application/fhir+json")
+        await place.receive(oru("F1", "1"))
+        await until(lambda: place.states() == ["acknowledged"])
+    assert len(hook.came) == 1
