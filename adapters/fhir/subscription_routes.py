@@ -103,7 +103,9 @@ class SubscriptionRoutes:
             await self._store.remove(source_id, asked)
         except LabbrokerError as error:
             return self._unkept(request, error)
-        _log.info("fhir subscription ended: source=%s id=%s", source_id, asked)
+        # What is asked for may be any text, of a patient too.
+        known = asked if asked.isascii() and asked.isdigit() and len(asked) < 10 else "-"
+        _log.info("fhir subscription ended: source=%s id=%s", source_id, known)
         return response_of(request, Answer(204, None))
 
     async def read(self, request: web.Request) -> web.StreamResponse:

@@ -125,13 +125,15 @@ class StoredSubscriptions:
     async def replace(
         self, source_id: str, subscription_id: str, wish: SubscriptionWish, version: int | None
     ) -> Subscription | None:
-        """The new version; it is greeted anew. Headers whose values are not told stay."""
+        """The new version; it is greeted anew. Headers whose values are not told stay where the
+        endpoint stays."""
         number = _number(subscription_id)
         before = await self._look(lambda c: find_subscription(c, source_id, number))
         if before is None:
             return None
         known = {}
-        if any(value is None for _, value in wish.headers):
+        # What was told for one endpoint is told to no other.
+        if wish.endpoint == before.endpoint and any(value is None for _, value in wish.headers):
             known = dict(self._vault.open(source_id, before.headers))
         values = self._values(source_id, wish, known)
         # What the known values were taken from must stand still.

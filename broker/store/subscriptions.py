@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from adapters.ports.subscriptions import SubscriptionStatus
 from broker.delivery.agreement import OPEN_STATES, DeliveryState
@@ -66,6 +66,9 @@ def replace_subscription(
     )
     if values["status"] == SubscriptionStatus.OFF:
         _drop_queued(connection, subscription_id, source_id, now)
+    elif (row.payload, row.type_name) != (values["payload"], values["type_name"]):
+        # What was made for a try before is in the form of the version before.
+        connection.execute(update(outgoing).where(_queued(subscription_id)).values(body=None))
     return _by_id(connection, subscription_id)
 
 
@@ -181,12 +184,16 @@ def _refuse_queued(
 ) -> None:
     connection.execute(
         update(outgoing)
-        .where(
-            outgoing.c.destination == destination_of(subscription_id),
-            outgoing.c.kind == KIND,
-            outgoing.c.state.in_([state.value for state in OPEN_STATES]),
-        )
+        .where(_queued(subscription_id))
         .values(state=DeliveryState.REFUSED.value, error_code=OFF, ended_at=now, **more)
+    )
+
+
+def _queued(subscription_id: int) -> ColumnElement[bool]:
+    return and_(
+        outgoing.c.destination == destination_of(subscription_id),
+        outgoing.c.kind == KIND,
+        outgoing.c.state.in_([state.value for state in OPEN_STATES]),
     )
 
 

@@ -322,6 +322,8 @@ async def test_a_header_is_encrypted_never_told_and_stays_when_it_is_sent_back_m
         await until(lambda: len(hook.came) == 2)
         headers = hook.came[1][2]
         assert [headers[name] for name in ("X-Key", "X-Site", "X-New")] == [SECRET, "7", "8"]
+        elsewhere = {**made, "channel": {**made["channel"], "endpoint": f"{hook.url}/of-another"}}
+        assert (await place.ask("his", f"/Subscription/{made['id']}", elsewhere, "PUT"))[0] == 422
         made["channel"]["header"] = ["X-Other: ***"]
         assert (await place.ask("his", f"/Subscription/{made['id']}", made, "PUT"))[0] == 422
     async with Hook().listening() as hook, open_place(tmp_path / "keyless", key=None) as place:
@@ -430,3 +432,31 @@ async def test_what_was_taken_is_not_sent_again_because_the_status_could_not_be_
         await place.receive(oru("F1", "1"))
         await until(lambda: place.states() == ["acknowledged"])
     assert len(hook.came) == 1
+
+
+async def test_what_waits_is_sent_in_the_form_of_the_newest_version(tmp_path: Path) -> None:
+    down = True
+    async with (
+        Hook(lambda count: 503 if down else 200).listening() as hook,
+        open_place(tmp_path) as place,
+    ):
+        made = await place.subscribe(hook, payload="application/fhir+json")
+        await place.receive(oru("F1", "1"))
+        await until(lambda: len(hook.came) > 1)
+        xml = wanted(hook.url, payload="application/fhir+xml")
+        await place.ask("his", f"/Subscription/{made['id']}", xml, "PUT")
+        down = False
+        await until(lambda: place.states() == ["acknowledged"])
+    *_, headers, body = hook.came[-1]
+    assert headers["Content-Type"].startswith("application/fhir+xml")
+    assert body.lstrip().startswith(b"<")
+
+
+async def test_no_id_that_is_none_of_ours_stands_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_place(tmp_path) as place:
+        with caplog.at_level("INFO"):
+            await place.ask("his", f"/Subscription/{PERSON}", None, "DELETE")
+    told = [each.getMessage() for each in caplog.records if "subscription ended" in each.msg]
+    assert told == ["fhir subscription ended: source=his id=-"]
