@@ -28,8 +28,10 @@ Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
 
 MAX_LENGTH = 2000
 _METADATA = (ip_address("fd00:ec2::254"), ip_address("100.100.100.200"))
-# They hold an IPv4 address that a router would go to.
-_DISGUISES = tuple(ip_network(each) for each in ("64:ff9b::/32", "2002::/16", "2001::/32"))
+# They hold an IPv4 address that a router would go to; the last was once for sites alone.
+_DISGUISES = tuple(
+    ip_network(each) for each in ("64:ff9b::/32", "2002::/16", "2001::/32", "::/96", "fec0::/10")
+)
 
 
 def is_allowed(address: Address, networks: Networks) -> bool:
@@ -64,6 +66,9 @@ def fault_of_endpoint(url: str, networks: Networks, *, is_base: bool) -> str:
     if not host or parts.username is not None or parts.fragment or (is_base and parts.query):
         return "The endpoint has a host, and no user, fragment, or (with a payload) query."
     address = literal_address(host)
+    if address is None and host.rstrip(".").rpartition(".")[2].isdigit():
+        # 127.1 or 2130706433: systems read it as an address, and ask no resolver.
+        return "The endpoint's host is no name and no address that is written in full."
     is_loopback = host == "localhost" or (address is not None and address.is_loopback)
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):
         return "The endpoint is https."

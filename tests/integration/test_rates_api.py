@@ -131,6 +131,9 @@ def test_a_program_brings_nhi_s_list_and_report_and_takes_them_out_again(
     assert ask(console, coach, f"/unuploaded/{TAIPEI_CLINIC}")[0] == 403
     status, body, _ = ask(console, token, f"/unuploaded/{TAIPEI_CLINIC}?format=csv")
     assert PERSON.encode() in body
+    for day, status in (("2026-10-31", 200), ("2026-02-30", 400)):
+        of_day = f"/unuploaded/{TAIPEI_CLINIC}?format=csv&from={day}&until={day}"
+        assert ask(console, token, of_day)[0] == status
     seen = console.write(
         lambda c: c.execute(
             select(audit_event.c.action).where(audit_event.c.action.in_(("show-nhi-list",)))

@@ -24,11 +24,13 @@ INSIDE = (
     *("100.64.0.1", "100.100.100.200", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1"),
     *("fd00:ec2::254", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
     *("2002:7f00:1::", "2001:0:7f00:1::", "ff02::1"),
+    *("::7f00:1", "fec0::1"),
 )
 NO_ENDPOINTS = (
     *("http://clinic.example/hook", "ftp://clinic.example", "clinic.example", "https://", ""),
     *("https://user@clinic.example/", "https://u:p@clinic.example/", "https://a.example/#x"),
     *("https://10.1.2.3/", "https://[::1]/", "https://169.254.169.254/", "http://8.8.8.8/"),
+    *("https://127.1/", "https://2130706433/", "https://127.0.0.1./", "https://0177.0.0.1/"),
     *("https://a.example:99999/", "https://a.example/ b", "https://診所.example/"),
     "https://a.example/" + "x" * 2000,
 )

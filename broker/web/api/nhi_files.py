@@ -25,6 +25,7 @@ from broker.web.api.operation import (
     Answer,
     Call,
     Operation,
+    bad,
     instant,
     listing,
     not_found,
@@ -172,10 +173,13 @@ async def our_report(call: Call) -> Answer:
     desk, person = call.request.app[DESK], person_of(call.request)
     institution, form, now = _institution(call), call.query.get("format", "xlsx"), desk.clock()
     usual = newest_days(now)
-    first, last = (
-        date.fromisoformat(call.query[name]) if name in call.query else usual[at]
-        for at, name in enumerate(("from", "until"))
-    )
+    try:
+        first, last = (
+            date.fromisoformat(call.query[name]) if name in call.query else usual[at]
+            for at, name in enumerate(("from", "until"))
+        )
+    except ValueError:
+        raise bad(web.HTTPBadRequest, "wrong-parameter", "There is no such day.") from None
     report = await desk.read(
         lambda c: report_of(c, institution, first, last, now, institutions=person.reach)
     )
@@ -247,7 +251,9 @@ _OVERVIEW: dict[str, Any] = {
 _RATE = {"type": "object"}
 _OF_LIST = {"list": whole(1)}
 _OUTCOME = {"outcome": choice(*Outcome)}
-_ON = text(10, pattern="20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])", about="A day.")
+_ON = text(
+    10, pattern="20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])", about="A day of a month."
+)
 OPERATIONS = (
     Operation(
         "POST",
