@@ -79,7 +79,8 @@ def split_at(
     connection: Connection, group: Unconfirmed, edges: Sequence[datetime]
 ) -> Iterator[Unconfirmed]:
     """The group's records that are due from one of ``edges`` to before the next, each counted;
-    what is empty, or due outside of all, is left out."""
+    what is empty, or due outside of all, is left out. Of a group of :func:`unconfirmed_groups` the
+    parts of orders are counted with the rest: late they are like the others."""
     for since, until in pairwise(edges):
         if since <= group.due_at and group.last_due_at < until and group.records:
             yield group
@@ -94,7 +95,7 @@ def _between(
         yield from _counted(connection, group, since, until, _PART_RANGE)
         return
     for band in _counted(connection, group, since, until, _RANGE):
-        if group.state != RecordState.READY:
+        if group.state != RecordState.READY or not group.records:
             yield band
             continue
         parts = list(_counted(connection, group, since, until, _PART_RANGE))

@@ -224,6 +224,22 @@ async def test_a_part_leaves_before_its_card_does(tmp_path: Path) -> None:
         assert broker.alarms() == []
 
 
+async def test_a_part_that_cannot_leave_is_alarmed_like_a_whole_order(tmp_path: Path) -> None:
+    async with open_broker(tmp_path) as broker:
+        stage = broker.stage
+        await stage.receive(blood("1", final=3))
+        due_at = stage.records()[0].due_at
+        stage.now = due_at - AHEAD - timedelta(minutes=1)
+        await broker.watch.look()
+        assert broker.alarms() == []
+        stage.now = due_at - AHEAD
+        await broker.watch.look()
+        assert broker.alarms() == ["at-risk"]
+        stage.now = due_at + timedelta(minutes=1)
+        await broker.watch.look()
+        assert broker.alarms() == ["at-risk", "missed"]
+
+
 async def test_the_rest_that_comes_while_the_part_is_on_its_way_waits_for_its_verdict(
     tmp_path: Path,
 ) -> None:
