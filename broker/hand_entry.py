@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +19,10 @@ from mapping.moment import TAIPEI
 from mapping.profile import SourceProfile
 
 MOST_ROWS = 40
+_ORDER_CODE = re.compile("[0-9A-Za-z]{1,12}")
+_CLINIC_CODE = re.compile("[0-9A-Z]{10}")
+_NATIONAL_ID = re.compile("[0-9A-Z]{10}")
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _COLUMNS = (
     "national_id",
     "birth_on",
@@ -62,7 +67,8 @@ class EntrySubject:
 
 class EntryWrong(Exception):
     """``name`` is the text that says what is missing: ``value_needed``, ``item_needed``,
-    ``time_needed``, ``source_needed``."""
+    ``time_needed``, ``source_needed``, ``order_needed``, ``clinic_needed``, ``patient_needed``,
+    ``birth_needed``."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -136,6 +142,34 @@ def may_enter_for(person: Person, institution_code: str) -> bool:
     """Whether the person may enter a result that this clinic ordered where no visit of it says so:
     its own people, or a laboratory's in the name of its own source, whose files may say it too."""
     return person.role is Role.LAB or person.sees(institution_code)
+
+
+def order_said(code: str) -> str:
+    """``code``. Raises :class:`EntryWrong` where it cannot be an order code."""
+    if not _ORDER_CODE.fullmatch(code):
+        raise EntryWrong("order_needed")
+    return code
+
+
+def subject_said(form: Mapping[str, str], person: Person) -> EntrySubject:
+    """Whose result it is, in the words of ``form``: ``clinic_code``, ``national_id``,
+    ``birth_on`` (ISO 8601). A clinic that is not the person's is told as one that is none.
+
+    Raises :class:`EntryWrong`.
+    """
+    clinic = form.get("clinic_code", "")
+    if not _CLINIC_CODE.fullmatch(clinic) or not may_enter_for(person, clinic):
+        raise EntryWrong("clinic_needed")
+    national_id = form.get("national_id", "").upper()
+    if not _NATIONAL_ID.fullmatch(national_id):
+        raise EntryWrong("patient_needed")
+    born = form.get("birth_on", "")
+    if not _DAY.fullmatch(born):
+        raise EntryWrong("birth_needed")
+    try:
+        return EntrySubject(national_id, date.fromisoformat(born), clinic)
+    except ValueError:
+        raise EntryWrong("birth_needed") from None
 
 
 def require_source(name: str, profiles: Mapping[str, SourceProfile], person: Person) -> str:

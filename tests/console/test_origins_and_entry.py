@@ -20,6 +20,8 @@ from broker.hand_entry import (
     entry_rows,
     entry_sources,
     may_enter_for,
+    order_said,
+    subject_said,
 )
 from broker.store.open_orders import Remembered
 from mapping.profile import CsvLayout, SourceProfile
@@ -116,6 +118,41 @@ def test_a_person_enters_results_for_their_own() -> None:
     assert may_enter_for(lab, "3599900009")
     assert may_enter_for(clinic, VISIT.institution_code)
     assert not may_enter_for(clinic, "3599900009")
+
+
+SAID = {"clinic_code": "3599900001", "national_id": "a199000017", "birth_on": "1970-05-06"}
+CLERK = Person(2, "c", "c", Role.CLINIC, frozenset({VISIT.institution_code, "3599900009", "x"}))
+
+
+def test_where_no_visit_is_known_a_person_says_whose_result_it_is() -> None:
+    assert subject_said(SAID, CLERK) == SUBJECT
+    assert order_said("09005C") == "09005C"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("clinic_code", "", "clinic_needed"),
+        ("clinic_code", "x", "clinic_needed"),
+        ("clinic_code", "3599900008", "clinic_needed"),
+        ("national_id", "A19900001", "patient_needed"),
+        ("national_id", "A19900001七", "patient_needed"),
+        ("birth_on", "", "birth_needed"),
+        ("birth_on", "1970-02-30", "birth_needed"),
+        ("birth_on", "1970-W01-1", "birth_needed"),
+    ],
+    ids=["no-clinic", "no-code", "anothers", "short", "odd", "no-day", "never", "week"],
+)
+def test_what_is_missing_of_whose_result_it_is_is_named(name: str, value: str, wrong: str) -> None:
+    with pytest.raises(EntryWrong) as told:
+        subject_said({**SAID, name: value}, CLERK)
+    assert told.value.name == wrong
+
+
+@pytest.mark.parametrize("code", ["", "09005C/..", "0" * 13], ids=["none", "odd", "long"])
+def test_an_order_code_has_its_shape(code: str) -> None:
+    with pytest.raises(EntryWrong, match="order_needed"):
+        order_said(code)
 
 
 def test_the_form_remembers_unit_method_and_range_but_never_a_value() -> None:

@@ -354,6 +354,14 @@ def test_a_result_without_a_visit_is_taken_and_waits_for_it(
         "birth_on": STRANGER.birth_on.isoformat(),
         "order_code": "09021C",
     }
+    _, form, _ = ask(console, clinic, "/results/form?order=09021C")
+    assert form["order_code"] == "09021C"
+    assert asked["source"] in form["sources"]
+    assert form["rows"][0]["value"] == ""
+    _, form, _ = ask(console, clinic, "/results/form?order=09005C")
+    assert (form["rows"][0]["unit"], form["rows"][0]["remembered"]) == ("mg/dL", True)
+    _, form, _ = ask(console, stranger, "/results/form?order=09005C")
+    assert not form["rows"][0]["remembered"], "what others were sent is nobody else's"
     assert_problem(ask(console, stranger, "/results", asked), 404, "not-found")
     wrong = {**asked, "birth_on": "1985-02-30"}
     assert_problem(ask(console, clinic, "/results", wrong), 409, "no-such-day")

@@ -54,6 +54,8 @@ PAIRS: dict[tuple[str, str], tuple[str, ...]] = {
     ("POST", "/rates/{clinic}/nhi-report"): ("bringNhiFile",),
     ("GET", "/sources"): ("listSources",),
     ("GET", "/entry"): ("listOpenOrders",),
+    ("GET", "/entry/without-visit"): ("showEntryWithoutVisit",),
+    ("POST", "/entry/without-visit"): ("enterResultWithoutVisit",),
     ("GET", "/entry/{visit}/{order}"): ("showEntry",),
     ("POST", "/entry/{visit}/{order}"): ("enterResult",),
     ("GET", "/cards"): ("listCards",),

@@ -66,17 +66,28 @@ async def open_ones(call: Call) -> Answer:
 
 async def show_entry(call: Call) -> Answer:
     """What the form of the order begins with: the rows of its last record, never a value."""
-    desk, person = call.request.app[DESK], person_of(call.request)
-    visit, code = await _visit(call), call.path["order"]
-    known = await desk.read(lambda c: remembered(c, person.reach, code))
+    visit = await _visit(call)
     return {
         "visit": call.path["visit"],
-        "order_code": code,
-        "name": _name(code),
         "clinic_code": visit.institution_code,
         "patient": masked_id(visit.national_id),
         "birth_on": masked_date(visit.birth_on),
         "visit_on": visit.visit_on.isoformat(),
+        **await _form(call, call.path["order"]),
+    }
+
+
+async def show_entry_without_visit(call: Call) -> Answer:
+    """The same where no visit is known yet; an empty form where no order is named."""
+    return await _form(call, call.query.get("order", ""))
+
+
+async def _form(call: Call, code: str) -> dict[str, Any]:
+    desk, person = call.request.app[DESK], person_of(call.request)
+    known = await desk.read(lambda c: remembered(c, person.reach, code)) if code else None
+    return {
+        "order_code": code,
+        "name": _name(code),
         "sources": entry_sources(desk.profiles, person),
         "source": known.source_id if known else "",
         "specimen": known.record.value("h22") if known else "",
@@ -198,6 +209,22 @@ _OPEN = {
     "birth_on": TEXT,
     "visit_on": DAY,
 }
+_FORM = {
+    "sources": every(TEXT),
+    "source": TEXT,
+    "specimen": TEXT,
+    "rows": every(
+        told(
+            item=TEXT,
+            unit=TEXT,
+            method=TEXT,
+            reference=TEXT,
+            value=TEXT,
+            flag=TEXT,
+            remembered=TRUTH,
+        )
+    ),
+}
 OPERATIONS = (
     Operation(
         "GET",
@@ -221,23 +248,17 @@ OPERATIONS = (
         _P.ENTER_RESULT,
         show_entry,
         path_parts=_OF_VISIT,
-        answers=told(
-            **_OPEN,
-            sources=every(TEXT),
-            source=TEXT,
-            specimen=TEXT,
-            rows=every(
-                told(
-                    item=TEXT,
-                    unit=TEXT,
-                    method=TEXT,
-                    reference=TEXT,
-                    value=TEXT,
-                    flag=TEXT,
-                    remembered=TRUTH,
-                )
-            ),
-        ),
+        answers=told(**_OPEN, **_FORM),
+    ),
+    Operation(
+        "GET",
+        "/results/form",
+        "showEntryWithoutVisit",
+        "What is known already of a result whose visit is not known yet",
+        _P.ENTER_RESULT,
+        show_entry_without_visit,
+        query={"order": _ORDER},
+        answers=told(order_code=TEXT, name=TEXT, **_FORM),
     ),
     Operation(
         "POST",

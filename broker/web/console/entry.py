@@ -3,32 +3,20 @@ record of the order gives item, unit, method and range; what is left is the valu
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
-from sqlalchemy import Connection
 
 from adapters.ports.intake import Door, Media, Payload
 from broker.access.person import Person
 from broker.access.roles import Permission
-from broker.hand_entry import (
-    MOST_ROWS,
-    EntryRow,
-    EntrySubject,
-    EntryWrong,
-    entry_csv,
-    entry_rows,
-    entry_sources,
-    require_source,
-)
-from broker.store.open_orders import Remembered, open_orders, remembered, visit_in_reach
+from broker.hand_entry import EntryRow, EntrySubject, EntryWrong, entry_csv, require_source
+from broker.store.open_orders import open_orders, visit_in_reach
 from broker.web.console.actions import Notice, Subject, audit, done, form_of, notice_of
 from broker.web.console.desk import DESK, Desk
+from broker.web.console.entry_form import form_values, rows_of
 from broker.web.console.rendering import language_of, not_there, render
 from broker.web.console.wording import say
 from broker.web.identity import person_of, requires
 from mapping.catalogue.tables import order_code
-from mapping.moment import TAIPEI
 from mapping.visit import Visit
 
 _LISTED = 60
@@ -65,7 +53,7 @@ async def take_entry(request: web.Request) -> web.Response:
     desk, person = request.app[DESK], person_of(request)
     language, form = language_of(person), await form_of(request)
     visit, code = await _visit(request, desk, person), request.match_info["order"]
-    rows = _rows_of(form)
+    rows = rows_of(form)
     try:
         source = require_source(form.get("source", ""), desk.profiles, person)
         subject = EntrySubject(visit.national_id, visit.birth_on, visit.institution_code)
@@ -89,18 +77,6 @@ async def receive_entry(
     return accepted.receipt_id
 
 
-def _rows_of(form: dict[str, str]) -> list[EntryRow]:
-    rows = []
-    for number in range(1, MOST_ROWS + 1):
-        item, unit, method, reference, value, flag = (
-            form.get(f"{name}{number}", "")[:400]
-            for name in ("item", "unit", "method", "reference", "value", "flag")
-        )
-        if item or value:
-            rows.append(EntryRow(item, unit, method, reference, value, flag))
-    return rows
-
-
 async def _visit(request: web.Request, desk: Desk, person: Person) -> Visit:
     visit_id = int(request.match_info["visit"])
     visit = await desk.read(lambda c: visit_in_reach(c, person.reach, visit_id))
@@ -118,27 +94,13 @@ async def _form(
 ) -> web.Response:
     desk, person = request.app[DESK], person_of(request)
     visit, code = await _visit(request, desk, person), request.match_info["order"]
-
-    def look(connection: Connection) -> Remembered | None:
-        return remembered(connection, person.reach, code)
-
-    known = await desk.read(look)
-    given = form or {}
-    now = f"{desk.clock().astimezone(TAIPEI):%Y-%m-%dT%H:%M}"
-    specimen = known.record.value("h22") if known else ""
-    named = order_code(code)
-    values: dict[str, Any] = {
-        "visit": visit,
-        "visit_id": int(request.match_info["visit"]),
-        "code": code,
-        "name": named.name_zh if named else "",
-        "sources": entry_sources(desk.profiles, person),
-        "source": given.get("source", known.source_id if known else ""),
-        "specimen": given.get("specimen", specimen),
-        "specimen_remembered": bool(specimen) and "specimen" not in given,
-        "collected_at": given.get("collected_at", ""),
-        "reported_at": given.get("reported_at", now),
-        "received_at": given.get("received_at", now),
-        "rows": rows or entry_rows(code, known),
-    }
-    return render(request, "entry.html", "entry", notice=notice, **values)
+    values = await form_values(desk, person, code, form or {}, rows or ())
+    return render(
+        request,
+        "entry.html",
+        "entry",
+        notice=notice,
+        visit=visit,
+        visit_id=int(request.match_info["visit"]),
+        **values,
+    )

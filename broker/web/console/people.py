@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -28,9 +29,12 @@ _BETWEEN = re.compile(r"[\s,、，;]+")
 
 @requires(Permission.MANAGE_PEOPLE)
 async def show_people(
-    request: web.Request, notice: Notice | None = None, code: str = ""
+    request: web.Request,
+    notice: Notice | None = None,
+    code: str = "",
+    given: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """Everyone; ``code`` is shown once, to be handed on."""
+    """Everyone; ``code`` is shown once, to be handed on. ``given`` is a form that was refused."""
     everyone = await request.app[DESK].read(accounts)
     return render(
         request,
@@ -40,6 +44,7 @@ async def show_people(
         roles=[role.value for role in Role],
         notice=notice,
         code=code,
+        given=given or {},
     )
 
 
@@ -53,8 +58,9 @@ async def change_people(request: web.Request) -> web.Response:
     language = language_of(person)
     told: dict[str, Any] = {"login": form.get("login", ""), "by": person.login}
     if form["way"] in ("add", "change"):
-        role = form.get("role", "")
-        told["role"] = role if role in {each.value for each in Role} else Role.CLINIC.value
+        if form.get("role", "") not in {each.value for each in Role}:
+            raise web.HTTPBadRequest
+        told["role"] = form["role"]
         listed = _BETWEEN.split(form.get("institutions", ""))
         told["institutions"] = [each for each in listed if each]
     if form["way"] == "add":
@@ -62,6 +68,6 @@ async def change_people(request: web.Request) -> web.Response:
     try:
         done = await order(request, name, told)
     except LabbrokerError as error:
-        return await show_people(request, notice=refused(error, language))
+        return await show_people(request, notice=refused(error, language), given=form)
     notice = Notice("good", say(language, f"people.done_{form['way']}", login=done["login"]))
     return await show_people(request, notice=notice, code=done.get("code", ""))

@@ -21,6 +21,10 @@ from broker.web.console.deliveries import (
 )
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.entry import show_entry, show_open_orders, take_entry
+from broker.web.console.entry_without_visit import (
+    show_entry_without_visit,
+    take_entry_without_visit,
+)
 from broker.web.console.inbox import read_result, send_document, show_inbox, show_result
 from broker.web.console.kept import Kept
 from broker.web.console.people import change_people, show_people
@@ -91,6 +95,8 @@ def console_routes() -> list[web.RouteDef]:
         web.post(r"/rates/{clinic:[0-9A-Z]{10}}/nhi-report", take_nhi_report),
         web.get("/sources", show_sources),
         web.get("/entry", show_open_orders),
+        web.get("/entry/without-visit", show_entry_without_visit),
+        web.post("/entry/without-visit", take_entry_without_visit),
         web.get(rf"/entry/{_VISIT}", show_entry),
         web.post(rf"/entry/{_VISIT}", take_entry),
         web.get("/cards", show_cards),
