@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from adapters.ports.intake import Media
 from broker.drafting import Draft, Drafting
 from broker.states import RecordState
+from broker.store.reach import record_in_reach
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record
 from broker.store.visits import find_visits
@@ -56,9 +57,11 @@ def try_replay(
     profiles: Mapping[str, SourceProfile],
     readers: Mapping[Media, Reader],
     drafting: Drafting,
+    institutions: frozenset[str] | None = None,
 ) -> tuple[ReplayLine, ...]:
-    """Read the receipt as it would be read now. Raises :class:`NothingToReplay`, or what reading
-    it raises."""
+    """Read the receipt as it would be read now, and tell of the orders of ``institutions`` (None:
+    of all): a file may hold what another clinic ordered. Raises :class:`NothingToReplay`, or what
+    reading it raises."""
     row = connection.execute(select(receipt).where(receipt.c.id == receipt_id)).one_or_none()
     reader = readers.get(Media(row.media)) if row is not None else None
     if row is None or reader is None:
@@ -86,12 +89,23 @@ def try_replay(
                 record.c.state,
                 record.c.held_reason,
                 record.c.body,
+                record_in_reach(institutions).label("is_seen"),
             ).where(record.c.receipt_id == receipt_id)
         )
     }
     made = {draft.slot: draft for draft in drafts}
+
+    def is_seen(slot: str) -> bool:
+        if slot in stored:
+            return bool(stored[slot].is_seen)
+        draft = made[slot]
+        whose = (draft.clinic_code, draft.lab_code, draft.uploader_code, row.source_id)
+        return institutions is None or not institutions.isdisjoint(filter(None, whose))
+
     return tuple(
-        _line(stored.get(slot), made.get(slot)) for slot in dict.fromkeys((*stored, *made))
+        _line(stored.get(slot), made.get(slot))
+        for slot in dict.fromkeys((*stored, *made))
+        if is_seen(slot)
     )
 
 

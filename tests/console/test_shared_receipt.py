@@ -45,3 +45,23 @@ def test_the_bytes_of_a_receipt_are_shown_to_who_may_see_all_of_it(
         assert wanted in raw_of(console, lab)
     finally:
         console.write(lambda c: c.execute(delete(lab_report).where(lab_report.c.number == 99)))
+
+
+@pytest.mark.slow
+def test_a_trial_of_reading_it_again_tells_each_clinic_of_its_own_orders_alone(
+    console: RunningConsole,
+) -> None:
+    clinic, lab = (console.sign_in(*who) for who in ((Role.CLINIC, [CLINIC]), (Role.LAB, [LAB])))
+    row = console.write(lambda c: c.execute(select(record).where(record.c.id == 1)).one())
+    of_another = {**row._mapping, "slot": "99/x", "clinic_code": OTHER, "order_code": "99999X"}
+    of_another |= {"uploader_code": OTHER, "order_identity": "of another"}
+    del of_another["id"]
+    console.write(lambda c: c.execute(insert(record).values(of_another)))
+    try:
+        for who, sees in ((clinic, False), (lab, True)):
+            status, body = ask(console, "/records/1/replay", who)
+            assert status == 200
+            assert ("99999X" in body) is sees
+            assert row.order_code in body
+    finally:
+        console.write(lambda c: c.execute(delete(record).where(record.c.slot == "99/x")))

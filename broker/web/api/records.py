@@ -172,9 +172,8 @@ async def try_again(call: Call) -> Answer:
             return None
         # Results are matched with visits that a laboratory does not see.
         with beyond_reach(connection):
-            return try_replay(
-                connection, row.receipt_id, desk.profiles, desk.readers, desk.drafting
-            )
+            parts = (desk.profiles, desk.readers, desk.drafting)
+            return try_replay(connection, row.receipt_id, *parts, person.reach)
 
     found = await desk.read(look)
     if found is None:

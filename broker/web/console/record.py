@@ -95,14 +95,14 @@ async def show_patient(request: web.Request) -> web.Response:
 async def show_replay(request: web.Request) -> web.Response:
     """What reading the receipt again would change; nothing is changed by looking."""
     desk, row = request.app[DESK], await _require(request)
-    language = language_of(person_of(request))
+    person = person_of(request)
+    language = language_of(person)
 
     def look(connection: Connection) -> tuple[ReplayLine, ...]:
         # Results are matched with visits that a laboratory does not see.
         with beyond_reach(connection):
-            return try_replay(
-                connection, row.receipt_id, desk.profiles, desk.readers, desk.drafting
-            )
+            parts = (desk.profiles, desk.readers, desk.drafting)
+            return try_replay(connection, row.receipt_id, *parts, person.reach)
 
     try:
         found = await desk.read(look)
