@@ -213,6 +213,6 @@ def entry_rows(code: str, known: Remembered | None) -> list[EntryRow]:
 def _time(text: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.replace(tzinfo=TAIPEI) if at.tzinfo is None else at.astimezone(TAIPEI)
+    except (ValueError, OverflowError):
         return None
-    return at.replace(tzinfo=TAIPEI) if at.tzinfo is None else at.astimezone(TAIPEI)

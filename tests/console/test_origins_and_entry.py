@@ -88,8 +88,13 @@ def test_an_entry_becomes_a_file_with_the_visits_own_data() -> None:
         ({**FORM, "collected_at": ""}, [EntryRow("Glucose", value="5")], "time_needed"),
         ({**FORM, "reported_at": "soon"}, [EntryRow("Glucose", value="5")], "time_needed"),
         ({**FORM, "received_at": "soon"}, [EntryRow("Glucose", value="5")], "time_needed"),
+        (
+            {**FORM, "collected_at": "0001-01-01T00:00+14:00"},
+            [EntryRow("Glucose", value="5")],
+            "time_needed",
+        ),
     ],
-    ids=["value", "item", "no-time", "odd-time", "odd-arrival"],
+    ids=["value", "item", "no-time", "odd-time", "odd-arrival", "no-such-time"],
 )
 def test_what_is_missing_of_an_entry_is_named(
     form: dict[str, str], rows: list[EntryRow], name: str
