@@ -124,10 +124,11 @@ def test_a_proposal_is_taken_for_all_records_of_its_cause(
         visit.open("/worklist")
         card = visit.page.locator("article.cause", has=visit.page.locator(".proposal")).first
         assert serial in card.locator(".proposal").inner_text()
+        cause = card.get_attribute("id")
         with visit.page.expect_navigation():
             card.get_by_role("button", name=say("zh", "worklist.accept", n=1)).click()
         assert say("zh", "done.fixed", ready=1, held=0, left=0) in visit.text
-        assert visit.page.locator(".proposal").count() == 0
+        assert visit.page.locator(f"#{cause}").count() == 0
     console.at_rest()
 
     def became(connection: Any) -> Any:
