@@ -390,6 +390,11 @@ def test_live_views_are_told_counts_of_their_own_clinics_only(
     told = json.loads(re.findall(rb"event: pulse\ndata: (.*)\n\n", text)[0])
     assert told["unread"] > 0
     assert sum(told["records"].values()) > 0
+    # As on Today: how much lies unread is for who receives results.
+    coach = token_of(console, Role.COACH, (CLINIC,))
+    _, text, _ = ask(console, coach, "/events?looks=1")
+    seen = json.loads(re.findall(rb"data: (.*)\n", text)[0])
+    assert seen == {**told, "unread": None}
     stranger = token_of(console, Role.CLINIC, (OTHER, "x"))
     _, text, _ = ask(console, stranger, "/events?looks=1")
     told = json.loads(re.findall(rb"data: (.*)\n", text)[0])

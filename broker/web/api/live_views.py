@@ -18,6 +18,7 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from broker.access.person import Person
+from broker.access.roles import Permission
 from broker.store.change_mark import ChangeMark
 from broker.store.engine import open_snapshot
 from broker.store.live_counts import LiveCounts, count_live
@@ -93,7 +94,7 @@ class LiveViews:
         self._first = asyncio.Lock()
         self._counts: LiveCounts | None = None
         self._by_source = False
-        self._texts: dict[frozenset[str] | None, str] = {}
+        self._texts: dict[tuple[frozenset[str] | None, bool], str] = {}
 
     @asynccontextmanager
     async def joined(self, view: View) -> AsyncIterator[None]:
@@ -104,7 +105,7 @@ class LiveViews:
                 self._by_source |= sources
                 await self._look()
         self._views.add(view)
-        view.show(self._text_of(view.person.reach))
+        view.show(self._text_of(view.person))
         if self._task is None:
             self._task = asyncio.create_task(self._watch())
             # A fault is told to those who begin anew.
@@ -139,7 +140,7 @@ class LiveViews:
                     sorted_out = began
                 pause = max(EVERY, (clock() - began) / _SHARE)
                 for view in list(self._views):
-                    view.show(self._text_of(view.person.reach))
+                    view.show(self._text_of(view.person))
         finally:
             # Also after a fault: whoever watches begins anew, and is told of it then.
             self.end_all()
@@ -193,8 +194,9 @@ class LiveViews:
                 found[view] = None
         return found
 
-    def _text_of(self, reach: frozenset[str] | None) -> str:
-        text = self._texts.get(reach)
+    def _text_of(self, person: Person) -> str:
+        key = reach, receives = person.reach, person.may(Permission.RECEIVE_RESULTS)
+        text = self._texts.get(key)
         if text is None and self._counts is not None:
             told: dict[str, Any] = self._counts.told(reach)
             told["alarms"] = [
@@ -206,7 +208,9 @@ class LiveViews:
                 }
                 for row in told["alarms"]
             ]
-            text = self._texts[reach] = json.dumps(told, ensure_ascii=False)
+            if not receives:
+                told["unread"] = None
+            text = self._texts[key] = json.dumps(told, ensure_ascii=False)
         return text or "{}"
 
 
