@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -189,20 +190,34 @@ def test_the_flow_counts_what_came_and_what_was_confirmed(reader: Engine) -> Non
     assert sum(each.arrived for each in hours) == RECORDS - first + 1
 
 
-async def test_figures_are_kept_and_counted_anew_behind_the_back() -> None:
+@dataclass
+class Counting:
+    """Counts how often it was asked; each takes ``seconds`` by the stopwatch."""
+
+    seconds: float
+    times: int = 0
+    shown: float = 0.0
+
+    async def __call__(self) -> int:
+        self.times += 1
+        self.shown += self.seconds
+        await asyncio.sleep(0)
+        return self.times
+
+    def stopwatch(self) -> float:
+        return self.shown
+
+
+async def test_figures_that_take_long_are_counted_anew_behind_the_back() -> None:
     now = datetime(2026, 3, 2, tzinfo=UTC)
     moment = [now]
-    kept: Kept[int] = Kept(lambda: moment[0])
-    counted: list[int] = []
-
-    async def count() -> int:
-        counted.append(1)
-        await asyncio.sleep(0)
-        return len(counted)
-
+    count = Counting(seconds=0.6)
+    kept: Kept[int] = Kept(lambda: moment[0], count.stopwatch)
     first, second = await asyncio.gather(kept.of("a", count), kept.of("a", count))
-    assert (first.value, second.value, len(counted)) == (1, 1, 1)
+    assert (first.value, second.value, count.times) == (1, 1, 1)
     assert (await kept.of("b", count)).value == 2
+    moment[0] = now + timedelta(seconds=59)
+    assert (await kept.of("a", count)).value == 1
     moment[0] = now + timedelta(minutes=2)
     assert (await kept.of("a", count)).value == 1
     for _ in range(5):
@@ -210,6 +225,18 @@ async def test_figures_are_kept_and_counted_anew_behind_the_back() -> None:
     assert (await kept.of("a", count)).value == 3
     moment[0] = now + timedelta(hours=1)
     assert (await kept.of("a", count)).value == 4
+
+
+async def test_figures_that_are_counted_at_once_are_never_shown_late() -> None:
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    moment = [now]
+    count = Counting(seconds=0.01)
+    kept: Kept[int] = Kept(lambda: moment[0], count.stopwatch)
+    assert (await kept.of("a", count)).value == 1
+    moment[0] = now + timedelta(seconds=0.9)
+    assert (await kept.of("a", count)).value == 1
+    moment[0] = now + timedelta(seconds=1.1)
+    assert (await kept.of("a", count)).value == 2
 
 
 async def test_figures_that_cannot_be_counted_are_asked_for_again() -> None:

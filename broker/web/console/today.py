@@ -30,7 +30,7 @@ _ALARMS_SINCE = timedelta(hours=24)
 async def show_today(request: web.Request) -> web.Response:
     """The page; with ``?part`` only what changes, for the page that is open."""
     desk, person = request.app[DESK], person_of(request)
-    # The chart reads through a day, and is of whole hours: it may be a minute old.
+    # The chart reads through a day.
     now, reach = desk.clock(), person.reach
     flow = await request.app[FLOWS].of(reach, lambda: desk.read(lambda c: day_flow(c, reach, now)))
     values = await desk.read(lambda connection: _look(connection, desk, person))
