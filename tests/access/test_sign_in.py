@@ -2,150 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aiohttp import DummyCookieJar, web
-from aiohttp.test_utils import TestClient, TestServer
 from sqlalchemy import select
 
-from broker.access.roles import Role
 from broker.access.totp import code_at, step_at
 from broker.config.access_section import AccessSettings
-from broker.store.access_tables import audit_event, person, web_session
-from broker.store.engine import open_writer
-from broker.store.people import NewPerson, add_person, disable_person, reset_person
-from broker.web.account import access_routes
-from broker.web.entrance import Access
-from broker.web.identity import person_of, signed_in
-from broker.web.session import install_access
-
-NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
-PASSWORD = "tall pine near the gate"
-LOGIN = "lab-1"
-
-
-class Browser:
-    """Keeps cookies and the csrf field of the page that it is at; ``away`` comes through a proxy
-    that speaks TLS."""
-
-    def __init__(self, stage: Stage, address: str = "") -> None:
-        self.stage = stage
-        self.address = address
-        self.cookies: dict[str, str] = {}
-        self.csrf = ""
-        self.text = ""
-        self.status = 0
-        self.location = ""
-        self.set_cookie = ""
-
-    async def get(self, path: str) -> Browser:
-        return await self._ask("GET", path)
-
-    async def post(self, path: str, **fields: str) -> Browser:
-        return await self._ask("POST", path, {"csrf": self.csrf, **fields})
-
-    async def follow(self) -> Browser:
-        assert self.status == 303, self.text
-        return await self.get(self.location)
-
-    async def sign_in(self, login: str, password: str, after: str = "/") -> Browser:
-        await self.get("/sign-in")
-        return await self.post("/sign-in", login=login, password=password, next=after)
-
-    async def _ask(self, method: str, path: str, data: Any = None) -> Browser:
-        headers = {"Cookie": "; ".join(f"{name}={each}" for name, each in self.cookies.items())}
-        if self.address:
-            headers["x-forwarded-for"] = self.address
-        async with self.stage.client.request(
-            method, path, data=data, headers=headers, allow_redirects=False
-        ) as answer:
-            self.status, self.text = answer.status, await answer.text()
-            self.location = answer.headers.get("Location", "")
-            self.set_cookie = answer.headers.get("Set-Cookie", "")
-            for name, morsel in answer.cookies.items():
-                self.cookies[name] = morsel.value
-        if found := re.search(r'name="csrf" value="([^"]*)"', self.text):
-            self.csrf = found[1]
-        return self
-
-
-class Stage:
-    def __init__(self, folder: Path, settings: AccessSettings) -> None:
-        self.engine = open_writer(folder)
-        self.now = NOW
-        self.passwords_chosen = 0
-        application = web.Application()
-        access = Access(
-            self.engine, self._write, lambda: self.now, settings, on_password=self._chosen
-        )
-        install_access(application, access)
-        application.add_routes([*access_routes(), web.get("/", self.first_page)])
-        self.client = TestClient(TestServer(application), cookie_jar=DummyCookieJar())
-
-    async def _write(self, work: Any) -> Any:
-        with self.engine.begin() as connection:
-            return work(connection)
-
-    def _chosen(self) -> None:
-        self.passwords_chosen += 1
-
-    @signed_in
-    async def first_page(self, request: web.Request) -> web.Response:
-        return web.Response(text=f"hello {person_of(request).login}")
-
-    def add(self, login: str = LOGIN, role: Role = Role.LAB) -> str:
-        with self.engine.begin() as connection:
-            new = NewPerson(login, "王小明", role, frozenset({"JYVQ000000"}))
-            return add_person(connection, new, self.now, by="test")
-
-    def do(self, work: Any, *arguments: Any) -> Any:
-        with self.engine.begin() as connection:
-            return work(connection, *arguments)
-
-    def audit(self) -> list[str]:
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(audit_event).order_by(audit_event.c.number))
-            return [f"{row.person} {row.action} {row.subject}".strip() for row in rows]
-
-    def code(self, drift: int = 0) -> str:
-        with self.engine.connect() as connection:
-            row = connection.execute(select(person).where(person.c.login == LOGIN)).one()
-        secret = row.totp_proposed or row.totp_secret
-        return code_at(secret, step_at(self.now) + drift)
-
-    async def with_password(self) -> Browser:
-        """A browser at this machine that has come in with the first code."""
-        browser = Browser(self)
-        await browser.sign_in(LOGIN, self.add())
-        await browser.follow()
-        await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
-        return browser
-
-
-async def _staged(folder: Path, settings: AccessSettings) -> AsyncIterator[Stage]:
-    stage = Stage(folder, settings)
-    await stage.client.start_server()
-    yield stage
-    await stage.client.close()
-    stage.engine.dispose()
+from broker.store.access_tables import person, web_session
+from broker.store.people import disable_person, reset_person
+from tests.access.sign_in_stage import LOGIN, PASSWORD, Browser, Stage, staged
 
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in _staged(tmp_path, AccessSettings()):
+    async for each in staged(tmp_path, AccessSettings()):
         yield each
 
 
 @pytest.fixture
 async def far(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in _staged(tmp_path, AccessSettings(behind_tls=True)):
+    async for each in staged(tmp_path, AccessSettings(behind_tls=True)):
         yield each
 
 
@@ -437,104 +318,3 @@ async def test_what_happened_is_in_the_audit_trail(stage: Stage) -> None:
         "lab-1 sign-in lab-1",
         "lab-1 sign-out lab-1",
     ]
-
-
-def reset_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
-    """While the function ``name`` computes, an operator resets the person; the new code."""
-    module, _, function = name.rpartition(".")
-    real = getattr(importlib.import_module(module), function)
-    codes: list[str] = []
-
-    def slow(*given: Any) -> Any:
-        if not codes:
-            codes.append(stage.do(reset_person, LOGIN, stage.now, "test"))
-        return real(*given)
-
-    monkeypatch.setattr(name, slow)
-    return codes
-
-
-async def assert_only_the_new_code_opens(stage: Stage, *old: str, new: str) -> None:
-    for each in old:
-        assert (await Browser(stage).sign_in(LOGIN, each)).status == 401
-    assert (await Browser(stage).sign_in(LOGIN, new)).location.startswith("/sign-in/password")
-
-
-async def test_a_first_password_that_was_being_kept_does_not_undo_a_reset(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    browser = await Browser(stage).sign_in(LOGIN, stage.add())
-    await browser.follow()
-    codes = reset_meanwhile(stage, monkeypatch, "broker.web.sign_in_steps.hash_password")
-    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
-    assert (browser.status, browser.location) == (303, "/sign-in")
-    assert (await browser.get("/")).status == 303
-    assert stage.passwords_chosen == 0
-    await assert_only_the_new_code_opens(stage, PASSWORD, new=codes[0])
-
-
-async def test_a_new_password_that_was_being_kept_does_not_undo_a_reset(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    browser = await stage.with_password()
-    await browser.get("/account")
-    codes = reset_meanwhile(stage, monkeypatch, "broker.web.account.hash_password")
-    other = "wide river under the hill"
-    await browser.post("/account/password", present=PASSWORD, password=other, again=other)
-    assert (browser.status, browser.location) == (303, "/sign-in")
-    assert (await browser.get("/")).status == 303
-    await assert_only_the_new_code_opens(stage, PASSWORD, other, new=codes[0])
-
-
-async def test_a_password_that_was_being_judged_opens_nothing_after_a_reset(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await stage.with_password()
-    codes = reset_meanwhile(stage, monkeypatch, "broker.web.sign_in.is_password")
-    browser = await Browser(stage).sign_in(LOGIN, PASSWORD)
-    assert browser.status == 401
-    assert (await browser.get("/")).status == 303
-    assert stage.audit()[-1] == "lab-1 sign-in-refused lab-1"
-    await assert_only_the_new_code_opens(stage, PASSWORD, new=codes[0])
-
-
-async def test_a_second_factor_that_was_being_set_up_does_not_outlive_a_reset(
-    far: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    browser = Browser(far, "203.0.113.9")
-    await browser.sign_in(LOGIN, far.add())
-    await browser.follow()
-    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
-    await browser.follow()
-    shown = far.code()
-    codes = reset_meanwhile(far, monkeypatch, "broker.web.sign_in_steps.new_recovery_codes")
-    await browser.post("/sign-in/enrol", code=shown)
-    assert (browser.status, browser.location) == (303, "/sign-in")
-    with far.engine.connect() as connection:
-        row = connection.execute(select(person)).one()
-    assert (row.totp_secret, row.totp_proposed, row.password_hash) == ("", "", "")
-
-    codes.clear()
-    new = far.do(reset_person, LOGIN, far.now, "test")
-    await browser.sign_in(LOGIN, new)
-    await browser.follow()
-    await browser.post("/sign-in/password", password=PASSWORD, again=PASSWORD)
-    reset_meanwhile(far, monkeypatch, "broker.web.sign_in_steps.new_secret")
-    assert (await browser.follow()).location == "/sign-in", "the secret is shown to nobody"
-    with far.engine.connect() as connection:
-        assert connection.execute(select(person.c.totp_proposed)).scalar_one() == ""
-
-
-async def test_who_is_disabled_while_the_password_is_judged_does_not_come_in(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await stage.with_password()
-    real = importlib.import_module("broker.web.sign_in").is_password
-
-    def slow(kept: str, typed: str) -> bool:
-        stage.do(disable_person, LOGIN, stage.now, "test")
-        return bool(real(kept, typed))
-
-    monkeypatch.setattr("broker.web.sign_in.is_password", slow)
-    assert (await Browser(stage).sign_in(LOGIN, PASSWORD)).status == 401
-    assert stage.do(lambda c: c.execute(select(web_session)).all()) == []
