@@ -22,6 +22,12 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         yield each
 
 
+@pytest.fixture
+async def far(tmp_path: Path) -> AsyncIterator[Stage]:
+    async for each in staged(tmp_path, AccessSettings(behind_tls=True)):
+        yield each
+
+
 def reset_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:
     """While the function ``name`` computes, an operator resets the person; the new code."""
     module, _, function = name.rpartition(".")
