@@ -21,6 +21,7 @@ from jsonschema_rs import Draft202012Validator, meta
 from schemathesis.core.result import Ok
 from sqlalchemy import func, insert, select, update
 
+from adapters.ports.intake import StorageUnavailable
 from adapters.ports.signing import sign
 from broker.access.roles import Permission, Role, permissions_of
 from broker.demo.people import CLINIC, LAB
@@ -380,6 +381,21 @@ def test_a_call_under_one_key_is_done_once_and_answered_alike(
     # A refusal before anything was done does not use the key up.
     assert_problem(ask(console, clinic, "/critical/99/confirm", {}, key="k-3"), 404, "not-found")
     assert ask(console, clinic, "/critical/1/confirm", {}, key="k-3")[0] == 200
+
+
+def test_a_store_that_is_away_is_said_so_and_the_key_tells_that_nobody_knows(
+    console: RunningConsole, clinic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StorageUnavailable(reason="test")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("broker.web.api.inbox.person_of", away)
+        told = ask(console, clinic, "/inbox/1/read", {}, key="away-1")
+        assert_problem(told, 503, "storage-unavailable")
+        assert_problem(ask(console, clinic, "/inbox/1/read", {}), 503, "storage-unavailable")
+    told = ask(console, clinic, "/inbox/1/read", {}, key="away-1")
+    assert_problem(told, 409, "outcome-unknown")
 
 
 def test_live_views_are_told_counts_of_their_own_clinics_only(

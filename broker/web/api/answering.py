@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from adapters.ports.intake import StorageUnavailable
 from broker.store.api_calls import begin_call, end_call, forget_call
 from broker.web.api.operation import Operation, bad, call_of
 from broker.web.console.desk import DESK
@@ -39,7 +40,10 @@ def handler_of(operation: Operation) -> Handler:
         key = request.headers.get("Idempotency-Key")
         if key is None or operation.method != "POST":
             return await answer()
-        return await _once(request, key, answer, keep=not operation.is_secret)
+        try:
+            return await _once(request, key, answer, keep=not operation.is_secret)
+        except StorageUnavailable as error:
+            return _refused(error)
 
     handle.guard = operation.guard  # type: ignore[attr-defined]
     return handle
@@ -88,9 +92,12 @@ async def _once(
     try:
         told = await answer()
     except web.HTTPException:
-        # Refused before anything was done. After any other end nobody knows, and the key says so.
+        # Refused before anything was done. After any other end, a store that is away among them,
+        # nobody knows, and the key says so.
         await desk.write(lambda c: forget_call(c, caller, key))
         raise
+    if told.status == web.HTTPServiceUnavailable.status_code:
+        return told
     body = told.body if isinstance(told, web.Response) else None
     if isinstance(body, bytes):
         status = told.status
@@ -115,7 +122,7 @@ def _json(told: Any) -> web.Response:
 
 def _refused(error: LabbrokerError) -> web.Response:
     return problem(
-        409,
+        503 if isinstance(error, StorageUnavailable) else 409,
         error.code,
         error.sentence("en"),
         error.remedy("en"),
