@@ -112,6 +112,13 @@ async def main():
     async with open_stage(Path(sys.argv[1])) as stage:
         raw = Path(sys.argv[2]).read_bytes()
         await stage.intake.receive(Payload("clinic", Door.FOLDER, Media.IC_CARD_XML, raw))
+        writer = stage.pipeline.visit_import._writer
+        write = writer.write
+        async def write_slowly(work):
+            done = await write(work)
+            await asyncio.sleep(0.5)
+            return done
+        writer.write = write_slowly
         await stage.work()
 asyncio.run(main())
 """
