@@ -30,7 +30,8 @@ _RECORD = tuple(
 @dataclass(frozen=True, slots=True)
 class RecordWay:
     """``row`` and ``receipt`` are whole; ``packages`` are those that held the record, the newest
-    first, each with its verdict on it; ``events`` is who looked at it or changed it."""
+    first, each with its verdict on it; ``events`` is who looked at it or changed it; the bytes of a
+    receipt that ``is_shared`` tell of clinics that who asks does not see."""
 
     row: AnyRow
     receipt: AnyRow
@@ -41,6 +42,7 @@ class RecordWay:
     attempts: Sequence[AnyRow]
     deliveries: Sequence[AnyRow]
     events: Sequence[AnyRow]
+    is_shared: bool
 
 
 def find_record(
@@ -53,9 +55,14 @@ def find_record(
 
 
 def receipt_in_reach(
-    connection: Connection, institutions: frozenset[str] | None, receipt_id: int
+    connection: Connection,
+    institutions: frozenset[str] | None,
+    receipt_id: int,
+    *,
+    unnamed: bool = False,
 ) -> bool:
-    """Whether all that a receipt tells is of ``institutions``, so that its bytes may be shown."""
+    """Whether all that a receipt tells is of ``institutions``, so that its bytes may be shown; with
+    ``unnamed`` also where parts name no clinic, which is enough for bytes that are masked."""
     if institutions is None:
         return True
     codes = sorted(institutions - {""})
@@ -70,6 +77,9 @@ def receipt_in_reach(
     records = select(record.c.id).where(
         record.c.receipt_id == receipt_id, ~record_in_reach(institutions)
     )
+    if unnamed:
+        reports = reports.where(lab_report.c.clinic_code != "")
+        records = records.where(record.c.clinic_code != "")
     # What is looked for is what the one who asks does not see.
     with beyond_reach(connection):
         return all(
@@ -149,6 +159,7 @@ def record_way(
         attempts,
         _deliveries(connection, institutions, row),
         events_of(connection, "record", str(row.id)),
+        not receipt_in_reach(connection, institutions, row.receipt_id, unnamed=True),
     )
 
 

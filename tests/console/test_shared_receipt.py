@@ -16,6 +16,13 @@ from tests.console.running_console import RunningConsole
 from tests.console.test_reach import OTHER, ask
 
 
+def masked_of(console: RunningConsole, who: SignedIn) -> str:
+    status, body = ask(console, "/records/1", who)
+    assert status == 200
+    found = re.search(r"<pre[^>]*>(.*?)</pre>", body, re.DOTALL)
+    return found[1] if found else ""
+
+
 def raw_of(console: RunningConsole, who: SignedIn) -> str:
     status, body = ask(console, "/records/1/patient", who, {})
     assert status == 200
@@ -31,6 +38,7 @@ def test_the_bytes_of_a_receipt_are_shown_to_who_may_see_all_of_it(
     lab = console.sign_in(Role.LAB, [LAB])
     wanted = PEOPLE[0].national_id
     assert wanted in raw_of(console, clinic)
+    assert "OBX|" in masked_of(console, clinic)
     receipt_id = console.write(
         lambda c: c.execute(select(record.c.receipt_id).where(record.c.id == 1)).scalar_one()
     )
@@ -43,6 +51,8 @@ def test_the_bytes_of_a_receipt_are_shown_to_who_may_see_all_of_it(
     try:
         assert wanted not in raw_of(console, clinic)
         assert wanted in raw_of(console, lab)
+        assert masked_of(console, clinic) == ""
+        assert "OBX|" in masked_of(console, lab)
     finally:
         console.write(lambda c: c.execute(delete(lab_report).where(lab_report.c.number == 99)))
 

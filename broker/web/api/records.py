@@ -43,7 +43,7 @@ from broker.web.api.shapes import (
 from broker.web.console.actions import Subject, audit, name_of, order
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.looks import masked_text
-from broker.web.console.masking import masked_raw
+from broker.web.console.masking import masked_bytes_of
 from broker.web.console.provenance import origin_kind, shown_fields
 from broker.web.console.record import report_of_way
 from broker.web.identity import person_of
@@ -95,7 +95,7 @@ async def show(call: Call) -> Answer:
             for each in json.loads(way.row.candidates or "{}").get("visits", [])
         ],
         "visit": None if way.visit is None else _visit(way.row.visit_id, way.visit),
-        "raw": masked_raw(way.receipt.raw, way.receipt.media),
+        "raw": masked_bytes_of(way),
         "report": None if report is None else _report(report),
         "header": fields[0] if fields else [],
         "rows": fields[1:],
@@ -350,7 +350,10 @@ _WAY = {
             orders=NUMBER,
         )
     ),
-    "raw": {**or_null(TEXT), "description": "The payload with all masked that may say who it is."},
+    "raw": {
+        **or_null(TEXT),
+        "description": "What came, masked; null where other clinics' results are in it.",
+    },
     "report": or_null(
         told(
             status=TEXT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from broker.store.record_way import RecordWay
 from broker.web.console.looks import MASK, masked_text, without_ids
 
 LONGEST = 20_000
@@ -55,6 +56,12 @@ def masked_raw(raw: bytes, media: str) -> str | None:
             return None
         return without_ids(json.dumps(_fhir(told), ensure_ascii=False, indent=1))
     return None
+
+
+def masked_bytes_of(way: RecordWay) -> str | None:
+    """What :func:`masked_raw` shows of a record's receipt; nothing of one that tells of other
+    clinics too: their values and order numbers would stand there."""
+    return None if way.is_shared else masked_raw(way.receipt.raw, way.receipt.media)
 
 
 def lines(text: str) -> str:

@@ -33,7 +33,7 @@ from broker.web.console.actions import (
 )
 from broker.web.console.desk import DESK, Desk
 from broker.web.console.looks import urgency
-from broker.web.console.masking import decoded, lines, masked_raw
+from broker.web.console.masking import decoded, lines, masked_bytes_of
 from broker.web.console.provenance import (
     ShownField,
     code_in_words,
@@ -182,11 +182,7 @@ def _values(
     row, now = way.row, desk.clock()
     findings = findings_from_json(row.findings)
     known = order_code(row.order_code)
-    raw = (
-        lines(decoded(way.receipt.raw) or "")
-        if whole
-        else masked_raw(way.receipt.raw, way.receipt.media)
-    )
+    raw = lines(decoded(way.receipt.raw) or "") if whole else masked_bytes_of(way)
     waits = row.confirmed_at is None and row.state != RecordState.SUPERSEDED.value
     return {
         "way": way,
