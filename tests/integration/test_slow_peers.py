@@ -67,6 +67,7 @@ async def test_good_senders_are_answered_beside_hundreds_that_drip_or_say_nothin
         await asyncio.gather(
             *(send(peer, 1 + number * 1000, took) for number, peer in enumerate(good))
         )
+    assert not any(peer.reader.at_eof() for peer in (*slow, *silent)), "they were still there"
     assert len(took) == SENDERS * MESSAGES_EACH == len(intake.offers), "and of no slow one"
     p99 = sorted(took)[int(len(took) * 0.99)]
     tell(f"{SLOW} drip, {len(silent)} are silent: p99 of {len(took)} answers {1000 * p99:.0f} ms")

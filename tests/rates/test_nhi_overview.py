@@ -229,7 +229,7 @@ def test_the_command_keeps_it_and_says_why_ours_differs(
     config = ["--config", "labbroker.toml"]
     assert main(["unuploaded", "報表.xlsx", *config]) == 1
     told = capsys.readouterr().out
-    assert "NHI: 25 % (6/24)" in told or "NHI: 25.00 % (6/24)" in told
+    assert "NHI: 25.00 % (6/24)" in told
     assert "2022-11-02 uploaded by our books" in told
     assert "uploaded +2, due 0" in told
     assert "新欄位" in told

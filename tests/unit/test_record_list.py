@@ -100,14 +100,24 @@ def test_every_way_to_the_newest_finds_the_same(
 def test_what_is_due_comes_in_the_order_of_its_time(reader: Engine) -> None:
     with reader.connect() as connection:
         stem = connection.execute(select(package.c.stem).where(package.c.id == 40)).scalar_one()
-        for institutions, due, state, order in product(
-            REACHES.values(), ("open", "missed", "risk", "calm"), ("", "held"), ("", "09044C")
+        last = list_records(connection, None, RecordQuery(due="open"), NOW, WARN, 4000)[-1].due_at
+        seen: set[str] = set()
+        for institutions, state, order, now in product(
+            REACHES.values(), ("", "held"), ("", "09044C"), (NOW, last - timedelta(hours=1))
         ):
-            query = RecordQuery(due=due, state=state, order_code=order)
-            rows = list_records(connection, institutions, query, NOW, WARN, 4000)
-            assert [row.due_at for row in rows] == sorted(row.due_at for row in rows)
-            assert {row.id for row in rows} <= set(newest(connection, institutions, query))
-            assert due != "missed" or all(row.due_at < NOW for row in rows)
+            told = {}
+            for due in ("open", "missed", "risk", "calm"):
+                query = RecordQuery(due=due, state=state, order_code=order)
+                rows = told[due] = list_records(connection, institutions, query, now, WARN, 4000)
+                assert [row.due_at for row in rows] == sorted(row.due_at for row in rows)
+                assert {row.id for row in rows} <= set(newest(connection, institutions, query))
+            assert all(row.due_at < now for row in told["missed"])
+            assert all(now <= row.due_at < now + WARN for row in told["risk"])
+            assert all(row.due_at >= now + WARN for row in told["calm"])
+            parts = [row.id for due in ("missed", "risk", "calm") for row in told[due]]
+            assert parts == [row.id for row in told["open"]]
+            seen |= {due for due, rows in told.items() if rows}
+        assert seen == {"open", "missed", "risk", "calm"}, "none was looked for in vain"
         query = RecordQuery(due="open", package=stem, clinic_code=clinic_code(7))
         assert list_records(connection, None, query, NOW, WARN, 20) == []
         everything = list_records(connection, None, RecordQuery(due="open"), NOW, WARN, 4000)
