@@ -36,6 +36,7 @@ _ISSUE_TYPE = {
     "fhir-several-ranges": "multiple-matches",
     "fhir-several-specimens": "multiple-matches",
     "fhir-structure": "structure",
+    "subscription-refused": "business-rule",
     "fhir-subject-differs": "conflict",
     "fhir-subject-not-a-patient": "informational",
     "fhir-time-unreadable": "value",

@@ -91,8 +91,14 @@ class SubscriptionRoutes:
             return self._unkept(request, error)
         if made is None:
             if await self._store.find(source_id, asked) is None:
-                raise problem(404, "not-found", "There is no such resource; ids are given here.")
-            raise problem(412, "conflict", "Another version stands.")
+                raise problem(
+                    404,
+                    "not-found",
+                    "There is no such resource; POST makes one.",
+                )
+            raise problem(
+                412, "conflict", "Not the version of If-Match stands; read it and send it again."
+            )
         _log.info("fhir subscription changed: source=%s id=%s", source_id, asked)
         return self._shown(request, made, 200)
 

@@ -8,12 +8,13 @@ import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from adapters.nhi.local_eii_seat import LARGEST_REPORT, LocalEiiSeat
+from adapters.nhi.local_eii_seat import LocalEiiSeat
 from adapters.nhi.send_journal import SendJournal, SendNote
 from adapters.nhi.unsigning_credential import CloudSam
 from adapters.ports.card_agent import SamState
 from adapters.ports.channel import CredentialUnusable, NotDelivered, SealedPackage
 from adapters.ports.eii_job import (
+    LARGEST_REPORT,
     PART_BYTES,
     EiiMessage,
     JobAnswer,
@@ -99,7 +100,7 @@ class EiiJobs:
             state = JobState.NOT_CALLED
             if isinstance(error, CredentialUnusable):
                 state = JobState.CREDENTIAL
-            reason = str(error.parameters.get("reason", error.code))
+            reason = _reason_of(error)
             note = SendNote(job.job_id, job.stem, job.sha256, state, reason=reason)
         answer = self._told(job.job_id, note)
         if note.job_id != job.job_id:
@@ -141,9 +142,9 @@ class EiiJobs:
             answer = await self._seat.send(package)
             state = JobState.ANSWERED
         except CredentialUnusable as error:
-            state, reason = JobState.CREDENTIAL, str(error.parameters.get("reason", error.code))
+            state, reason = JobState.CREDENTIAL, _reason_of(error)
         except NotDelivered as error:
-            state, reason = JobState.NOT_CALLED, str(error.parameters.get("reason", error.code))
+            state, reason = JobState.NOT_CALLED, _reason_of(error)
         except CallLost as lost:
             reason = lost.reason
         try:
@@ -182,7 +183,7 @@ class EiiJobs:
             raw = await self._seat.report(package)
             await asyncio.to_thread(self._seat.clear, job.stem)
         except LabbrokerError as error:
-            reason = str(error.parameters.get("reason", error.code))
+            reason = _reason_of(error)
             answer = JobAnswer(job.job_id, JobState.NOT_CALLED, self.journal_id, reason=reason)
             await _say(send, answer)
             return
@@ -241,3 +242,7 @@ async def _say(send: Send, message: EiiMessage) -> None:
     """A line that is cut: the broker asks again."""
     with contextlib.suppress(OSError, RuntimeError):
         await send(message)
+
+
+def _reason_of(error: LabbrokerError) -> str:
+    return str(error.parameters.get("reason", error.code))

@@ -13,13 +13,13 @@ from typing import Any
 from adapters.nhi.eii_codes import Outcome, eii_code
 from adapters.nhi.eii_process import EiiProcess
 from adapters.ports.channel import CredentialUnusable, NotDelivered, SealedPackage
+from adapters.ports.eii_job import LARGEST_REPORT
 from adapters.ports.eii_seat import CallLost, Recalled, SendAnswer
 from mapping.moment import TAIPEI
 from mapping.package_name import parse_stem
 from mapping.rocdate import roc_date, roc_month
 
 _ASK_ANEW = timedelta(hours=12)
-LARGEST_REPORT = 50_000_000
 
 
 class LocalEiiSeat:

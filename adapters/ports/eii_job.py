@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 PART_BYTES = 96 * 1024
 LARGEST_FILE = 100_000_000
+LARGEST_REPORT = 50_000_000
 _ID = re.compile("[0-9a-f]{32}")
 _STEM = re.compile("[0-9A-Z]{20}")
 _SHA256 = re.compile("[0-9a-f]{64}")

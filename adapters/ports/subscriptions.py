@@ -54,17 +54,16 @@ class Subscription:
 
 
 class SubscriptionRefused(LabbrokerError):
-    """It cannot be kept."""
+    """It cannot be kept; ``reason`` and ``remedy`` in both languages."""
 
     code = "subscription-refused"
     en = (
         "The subscription cannot be kept: {reason}.",
-        "Send it without a header, or ask the operator to set `[subscription] key`; remove those "
-        "that are used no more.",
+        "{remedy}",
     )
     zh = (
-        "無法保存此訂閱：{reason}。",
-        "請移除 header 後重送，或請管理者設定 `[subscription] key`；並刪除不再使用的訂閱。",
+        "無法保存此訂閱：{reason_zh}。",
+        "{remedy_zh}",
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from adapters.ports.channel import CredentialUnusable, NotDelivered, SealedPackage
 from adapters.ports.credential import CredentialKind
 from adapters.ports.eii_job import (
+    LARGEST_REPORT,
     PART_BYTES,
     EiiMessage,
     JobAnswer,
@@ -25,7 +26,6 @@ from adapters.ports.eii_job import (
 from adapters.ports.eii_seat import CallLost, Recalled, SendAnswer
 from broker.card_desk.desk import AgentConnection, CardDesk, CardNotReady
 
-LARGEST_REPORT = 50_000_000
 ASK_SECONDS = 30.0
 BACK_SECONDS = 60.0
 """How long an agent that went away in the middle of a send is waited for."""

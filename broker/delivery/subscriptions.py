@@ -83,7 +83,12 @@ class HeaderVault:
     def _cipher(self) -> AESGCM:
         secret = self.key()
         if not secret:
-            raise SubscriptionRefused(reason="no key is set to keep its header with")
+            raise SubscriptionRefused(
+                reason="no key is set to keep its header with",
+                reason_zh="未設定保存 header 所需的金鑰",
+                remedy="Send it without a header, or ask the operator to set `[subscription] key`.",
+                remedy_zh="請移除 header 後重送，或請管理者設定 `[subscription] key`。",
+            )
         return AESGCM(hashlib.sha256(secret.encode()).digest())
 
 
@@ -118,7 +123,12 @@ class StoredSubscriptions:
 
         row = await self._writer.write(add)
         if row is None:
-            raise SubscriptionRefused(reason=f"there are {self._most} already")
+            raise SubscriptionRefused(
+                reason=f"there are {self._most} already",
+                reason_zh=f"已有 {self._most} 項訂閱",
+                remedy="Remove (DELETE) those that are used no more, then send it again.",
+                remedy_zh="請刪除（DELETE）不再使用的訂閱後重送。",
+            )
         self._on_change()
         return kept_subscription(row)
 
@@ -172,7 +182,12 @@ class StoredSubscriptions:
         for name, value in wish.headers:
             told = known.get(name) if value is None else value
             if told is None:
-                raise SubscriptionRefused(reason="a header's value is masked, and none is known")
+                raise SubscriptionRefused(
+                    reason="a header's value is masked, and none is known",
+                    reason_zh="header 的值已遮蔽，且無原值可用",
+                    remedy="Send the header's own value in place of ***.",
+                    remedy_zh="請以 header 的原值取代 *** 後重送。",
+                )
             headers[name] = told
         status = SubscriptionStatus.OFF if wish.is_off else SubscriptionStatus.REQUESTED
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
@@ -32,7 +33,7 @@ def compared(connection: Connection, overview: NhiOverview) -> ComparedOverview:
     orders = counted_orders(connection, institutions, first, last)
     ours = rate_of(RateName.IC_CARD, orders, overview.data_on)
     theirs = overview.rate(first, last) or Rate(
-        RateName.NHI, ours.uploaded * 0, ours.due * 0, overview.data_on
+        RateName.NHI, Decimal(0), Decimal(0), overview.data_on
     )
     return ComparedOverview(overview, theirs, ours, gaps(overview, orders, first, last))
 

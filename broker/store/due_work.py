@@ -30,12 +30,11 @@ QUIET = (
     HeldReason.OTHER_PARTY_UPLOADS.value,
     HeldReason.WAITING_FINAL.value,
 )
+OPEN_STATES = ("held", "ready", "sealed", "inflight", "unknown", "rejected")
+"""Of records that are not at NHI yet, but should be."""
 # As in the partial index, so that SQLite sees that it holds all that is asked for.
-_IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
-    [
-        literal_column(f"'{state}'")
-        for state in ("held", "ready", "sealed", "inflight", "unknown", "rejected")
-    ]
+IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
+    [literal_column(f"'{state}'") for state in OPEN_STATES]
 )
 IN_ORDER_OF_DUE = "INDEXED BY record_unconfirmed"
 HOURS = 24
@@ -77,7 +76,7 @@ def due_counts(
     rows = connection.execute(
         select(band.label("band"), waits.label("waits"), func.count().label("records"))
         .where(
-            _IS_UNCONFIRMED,
+            IS_UNCONFIRMED,
             record.c.due_at.is_not(None),
             record.c.held_reason.not_in(QUIET),
             record_in_reach(institutions),
@@ -110,7 +109,7 @@ def most_urgent(
         )
         .with_hint(record, IN_ORDER_OF_DUE, "sqlite")
         .where(
-            _IS_UNCONFIRMED,
+            IS_UNCONFIRMED,
             record.c.due_at.is_not(None),
             record.c.held_reason.not_in(QUIET),
             record_in_reach(institutions),

@@ -12,12 +12,11 @@ from sqlalchemy import Connection, case, func, literal_column, select
 
 from broker.store.alarms import open_alarms
 from broker.store.delivery_tables import IS_UNREAD, critical_result, outgoing
-from broker.store.due_work import QUIET
+from broker.store.due_work import OPEN_STATES, QUIET
 from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
 from broker.store.schema import record
 
-_OPEN = ("held", "ready", "sealed", "inflight", "unknown", "rejected")
 _TOLD = frozenset({"held", "rejected", "ready", "unknown"})
 _WAITING = frozenset({"held", "rejected"})
 _BANDS = ("missed", "at_risk", "calm")
@@ -100,7 +99,7 @@ def count_live(
     columns = (*owners, source.label("source"), record.c.state, band.label("band"))
     records = connection.execute(
         select(*columns, func.count())
-        .where(record.c.state.in_(_OPEN))
+        .where(record.c.state.in_(OPEN_STATES))
         .group_by(*owners, "source", record.c.state, "band")
     ).all()
     unread = connection.execute(

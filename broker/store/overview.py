@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, func, select, true
 
@@ -46,16 +44,6 @@ def package_counts(connection: Connection) -> dict[str, int]:
     """Packages by state."""
     rows = connection.execute(select(package.c.state, func.count()).group_by(package.c.state))
     return {row[0]: row[1] for row in rows}
-
-
-def on_time_count(connection: Connection) -> int:
-    """Living records that were accepted and confirmed before they were due."""
-    return connection.execute(
-        select(func.count()).where(
-            record.c.state == RecordState.ACCEPTED.value,
-            record.c.confirmed_at <= record.c.due_at,
-        )
-    ).scalar_one()
 
 
 def next_due_at(connection: Connection) -> datetime | None:
@@ -123,17 +111,6 @@ def quarantined_receipts(
         .order_by(receipt.c.id)
         .limit(most)
     ).all()
-
-
-def receipts_with_findings(connection: Connection) -> Iterator[tuple[int, str, list[Any]]]:
-    """Receipts of which a part could not be used: id, source, findings as stored."""
-    rows = connection.execute(
-        select(receipt.c.id, receipt.c.source_id, receipt.c.findings)
-        .where(receipt.c.findings != "[]")
-        .order_by(receipt.c.id)
-    )
-    for row in rows:
-        yield row.id, row.source_id, json.loads(row.findings)
 
 
 _UNCONFIRMED = (

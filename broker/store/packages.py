@@ -258,7 +258,7 @@ def due_packages(connection: Connection, now: datetime) -> Sequence[AnyRow]:
     earliest = select(func.min(record.c.due_at)).where(inside)
     return connection.execute(
         select(package)
-        .where(_IS_OPEN, package.c.next_at <= now)
+        .where(IS_OPEN, package.c.next_at <= now)
         .order_by(
             worth,
             func.coalesce(in_time.scalar_subquery(), earliest.scalar_subquery()),
@@ -283,7 +283,7 @@ def next_package_at(
 ) -> datetime | None:
     """When the next package wants something done; those of ``busy`` institutions wait their
     turn, and others than those that this node ``serves`` are another's."""
-    query = select(func.min(package.c.next_at)).where(_IS_OPEN)
+    query = select(func.min(package.c.next_at)).where(IS_OPEN)
     if busy:
         query = query.where(package.c.institution_code.not_in(list(busy)))
     if serves is not None:
@@ -292,7 +292,8 @@ def next_package_at(
     return found
 
 
-_IS_OPEN = package.c.state.in_(
+# As in the partial index of what is open, so that what was checked long ago is not read.
+IS_OPEN = package.c.state.in_(
     [
         literal_column(f"'{state}'")
         for state in ("sealed", "claimed", "inflight", "submitted", "unknown")
@@ -369,4 +370,4 @@ def take_over(connection: Connection, package_id: int, state: PackageState, now:
 
 def look_at_all(connection: Connection, now: datetime) -> None:
     """No package waits for a moment that an earlier reading of a wrong clock has set."""
-    connection.execute(update(package).where(_IS_OPEN, package.c.next_at > now).values(next_at=now))
+    connection.execute(update(package).where(IS_OPEN, package.c.next_at > now).values(next_at=now))

@@ -86,12 +86,6 @@ def account_of(connection: Connection, login: str) -> Account:
     return _account(row_of(connection, login))
 
 
-def person_by_login(connection: Connection, login: str) -> Person:
-    """Raises :class:`PersonUnknown`."""
-    row = row_of(connection, login)
-    return person_of_row(row, row.id)
-
-
 def disable_person(connection: Connection, login: str, now: datetime, by: str) -> int:
     """Sign a person out everywhere and let them in no more; how many sessions ended."""
     row = row_of(connection, login)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy import Column, ColumnElement, and_, exists, func, or_, true
+from sqlalchemy import Column, ColumnElement, exists, func, or_, true
 
 from broker.store.report_tables import lab_report
 from broker.store.schema import package, record
@@ -54,4 +54,4 @@ def package_in_reach(institutions: frozenset[str] | None) -> ColumnElement[bool]
     """Packages that one of ``institutions`` uploads."""
     if institutions is None:
         return true()
-    return and_(package.c.institution_code.in_(sorted(institutions)))
+    return package.c.institution_code.in_(sorted(institutions))

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
 
 from broker.states import HeldReason
-from broker.store.due_work import IN_ORDER_OF_DUE
+from broker.store.due_work import IN_ORDER_OF_DUE, IS_UNCONFIRMED
 from broker.store.reach import record_in_reach, source_ids, unindexed
 from broker.store.report_tables import lab_report
 from broker.store.rows import AnyRow
@@ -27,12 +27,6 @@ _COLUMNS = (
     record.c.due_at,
     record.c.confirmed_at,
     record.c.version,
-)
-_IS_UNCONFIRMED = record.c.confirmed_at.is_(None) & record.c.state.in_(
-    [
-        literal_column(f"'{state}'")
-        for state in ("held", "ready", "sealed", "inflight", "unknown", "rejected")
-    ]
 )
 _REASONS = ("", *(reason.value for reason in HeldReason))
 _FEW = 20_000
@@ -193,7 +187,7 @@ def _by_due(
     now: datetime,
     warn: timedelta,
 ) -> Select[Any]:
-    wanted = wanted.where(_IS_UNCONFIRMED, record.c.due_at.is_not(None))
+    wanted = wanted.where(IS_UNCONFIRMED, record.c.due_at.is_not(None))
     wanted = wanted.with_hint(record, IN_ORDER_OF_DUE, "sqlite")
     if query.due == "missed":
         wanted = wanted.where(record.c.due_at < now)

@@ -16,19 +16,13 @@ from typing import Any
 from sqlalchemy import Connection, TextClause, text
 
 from broker.lateness import FAR
-from broker.states import HeldReason, RecordState
+from broker.states import RecordState
 from broker.store.dialect import is_shared
+from broker.store.due_work import OPEN_STATES, QUIET
 from broker.store.schema import instant_of, microseconds_of
 
 PART = "part"
 """Stands for the held reason of what is ready and waits for the rest of its order."""
-# Nothing that a person could do brings these to NHI sooner.
-_QUIET = (
-    HeldReason.OPTED_OUT.value,
-    HeldReason.OTHER_PARTY_UPLOADS.value,
-    HeldReason.WAITING_FINAL.value,
-)
-_OPEN = ("held", "ready", "sealed", "inflight", "unknown", "rejected")
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,7 +45,7 @@ def unconfirmed_groups(connection: Connection) -> list[Unconfirmed]:
     return [
         Unconfirmed(uploader, clinic, state, held_reason, 0, instant_of(due_at), FAR)
         for uploader, clinic, state, held_reason, due_at in _rows(connection, _FIRSTS)
-        if held_reason not in _QUIET
+        if held_reason not in QUIET
     ]
 
 
@@ -157,10 +151,10 @@ def _rows(
 
 
 _KEY = "uploader_code, clinic_code, state, held_reason"
-_OPEN_STATES = ", ".join(f"'{each}'" for each in _OPEN)
+_OPEN_STATES = ", ".join(f"'{each}'" for each in OPEN_STATES)
 # As in the partial index, so that SQLite sees that it holds all that is asked for.
 _WHERE = f"confirmed_at IS NULL AND state IN ({_OPEN_STATES}) AND due_at IS NOT NULL"
-_NOT_QUIET = "held_reason NOT IN ({})".format(", ".join(f"'{each}'" for each in _QUIET))
+_NOT_QUIET = "held_reason NOT IN ({})".format(", ".join(f"'{each}'" for each in QUIET))
 _IS_PART = "state = 'ready' AND awaited != '' AND confirmed_at IS NULL AND due_at IS NOT NULL"
 _GROUPS = "INDEXED BY record_unconfirmed_groups"
 _SUM = "count(*), min(due_at), max(due_at)"

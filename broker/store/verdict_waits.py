@@ -7,19 +7,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, literal_column, select
 
+from broker.store.packages import IS_OPEN
 from broker.store.schema import package
 
 KEPT = timedelta(days=14)
 """How long NHI keeps a check report (seed S004, 檔案於網站只保留兩週)."""
 WARN_AFTER = (timedelta(days=7), timedelta(days=12))
 """Far more than a check takes, and while somebody can still fetch the report by hand."""
-# As in the partial index of what is open, so that what was checked long ago is not read.
-_IS_OPEN = package.c.state.in_(
-    [
-        literal_column(f"'{state}'")
-        for state in ("sealed", "claimed", "inflight", "submitted", "unknown")
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +32,7 @@ def overdue_verdicts(connection: Connection, now: datetime) -> list[VerdictWait]
     found: list[VerdictWait] = []
     until = None
     for span in reversed(WARN_AFTER):
-        waits = _IS_OPEN & (package.c.state == literal_column("'submitted'"))
+        waits = IS_OPEN & (package.c.state == literal_column("'submitted'"))
         waits &= package.c.confirmed_at <= now - span
         if until is not None:
             waits &= package.c.confirmed_at > until

@@ -167,12 +167,6 @@ def get_visit(connection: Connection, visit_id: int) -> Visit | None:
     return None if body is None else visit_from_text(body)
 
 
-def list_visits(connection: Connection) -> Iterator[tuple[int, Visit]]:
-    """All visits, oldest first."""
-    for row in connection.execute(select(visit.c.id, visit.c.body).order_by(visit.c.card_at)):
-        yield row.id, visit_from_text(row.body)
-
-
 def _merge(known: Visit, new: Visit) -> Visit:
     """The newer card data wins for the orders that it names; what it leaves out stays. A card
     event that was taken back does not come back, and card data, which has no word for it, does not
