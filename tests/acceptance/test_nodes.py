@@ -97,8 +97,12 @@ async def send(service: Service, results: list[Sent], acknowledged: dict[str, Se
             raise
 
 
-async def until_at_rest(reader: Engine) -> None:
+async def until_at_rest(reader: Engine, grounds: list[Node]) -> None:
+    """Until nothing waits to be taken, read, sealed, sent or checked."""
+
     def busy() -> bool:
+        if any(ground.waiting_files() for ground in grounds):
+            return True
         with reader.connect() as connection:
             return bool(
                 has_open_receipts(connection)
@@ -168,7 +172,7 @@ async def test_a_node_that_dies_or_is_paused_in_a_send_costs_no_result_and_doubl
             missing = [each for each in new if each.control_id not in acknowledged]
             await send(services[1 - victim], missing, acknowledged)
         await gateway.clear_faults()
-        await until_at_rest(reader)
+        await until_at_rest(reader, grounds)
         assert [await service.child.stop() for service in services] == [0, 0]
         ledger = await gateway.ledger()
         listed = (await command_output(grounds[1], "receipts", "--jsonl")).splitlines()
