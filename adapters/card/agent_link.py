@@ -15,13 +15,13 @@ from adapters.ports.card_agent import (
     HEARTBEAT_SECONDS,
     MOST_BYTES,
     PATH,
-    MessageUnreadable,
     SignRequest,
     StatusMessage,
     decode,
     encode,
 )
 from adapters.ports.eii_job import EiiMessage, JobPart, RecallJob, ReportJob, SendJob
+from adapters.ports.message_unreadable import MessageUnreadable
 from mapping.errors import LabbrokerError
 
 _FIRST_WAIT = 0.5

@@ -15,27 +15,13 @@ from typing import Any, TypeAlias
 
 from adapters.ports.card_state import CardCondition, CardState, ReaderState, TriesLeft
 from adapters.ports.eii_job import EiiMessage, eii_fields, eii_message
-from mapping.errors import LabbrokerError
+from adapters.ports.message_unreadable import MessageUnreadable
 
 PATH = "/card-agent"
 """The route at the broker's HTTP door."""
 HEARTBEAT_SECONDS = 10.0
 """How often each side asks whether the other is still there; half of it later it counts as gone."""
 MOST_BYTES = 256 * 1024
-
-
-class MessageUnreadable(LabbrokerError):
-    """Carries nothing of what the other side wrote."""
-
-    code = "message-unreadable"
-    en = (
-        "A message between card agent and broker cannot be read ({field}).",
-        "Run the same version of labbroker on both machines.",
-    )
-    zh = (
-        "無法解讀卡片代理程式與服務之間的訊息（{field}）。",
-        "請於兩台主機使用相同版本的 labbroker。",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +111,7 @@ def decode(text: str) -> Message:
         return SignAnswer(
             _text(fields, "request_id"), _bytes(fields, "signature"), _text(fields, "reason")
         )
-    try:
-        message = eii_message(fields)
-    except ValueError:
-        raise MessageUnreadable(field="eii") from None
+    message = eii_message(fields)
     if message is None:
         raise MessageUnreadable(field="type")
     return message

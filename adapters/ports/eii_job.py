@@ -7,12 +7,13 @@ parts, since a message is small. The bytes are patients' data: the line is TLS.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
+
+from adapters.ports.message_unreadable import MessageUnreadable
 
 PART_BYTES = 96 * 1024
 LARGEST_FILE = 100_000_000
@@ -116,7 +117,7 @@ def eii_fields(message: EiiMessage) -> dict[str, Any]:
 
 
 def eii_message(fields: dict[str, Any]) -> EiiMessage | None:
-    """The inverse; None for a message that is none of these. Raises ``ValueError``."""
+    """The inverse; None for a message that is none of these. Raises ``MessageUnreadable``."""
     made = _KINDS.get(str(fields.get("type")))
     if made is None:
         return None
@@ -124,7 +125,7 @@ def eii_message(fields: dict[str, Any]) -> EiiMessage | None:
     for name, kind in made.__annotations__.items():
         value = fields.get(name)
         if type(value) is not (int if kind == "int" else str):
-            raise ValueError(name)
+            raise MessageUnreadable(field=name)
         if isinstance(value, str):
             _require(len(value) <= 2 * PART_BYTES, name)
         values[name] = value
@@ -137,16 +138,24 @@ def eii_message(fields: dict[str, Any]) -> EiiMessage | None:
     if made is JobPart:
         try:
             values["data"] = base64.b64decode(values["data"], validate=True)
-        except binascii.Error:
-            raise ValueError("data") from None
+        except ValueError:
+            raise MessageUnreadable(field="data") from None
     if made is JobAnswer:
+        _require(values["state"] in set(JobState), "state")
         values["state"] = JobState(values["state"])
         if values["state"] is JobState.ANSWERED:
-            _require(datetime.fromisoformat(values["answered_at"]).tzinfo, "answered_at")
+            _require(_is_instant(values["answered_at"]), "answered_at")
     message: EiiMessage = made(**values)
     return message
 
 
 def _require(condition: object, field: str) -> None:
     if not condition:
-        raise ValueError(field)
+        raise MessageUnreadable(field=field)
+
+
+def _is_instant(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False

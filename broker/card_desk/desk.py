@@ -16,7 +16,6 @@ from datetime import datetime
 
 from adapters.ports.card_agent import (
     Message,
-    MessageUnreadable,
     SignAnswer,
     SignRequest,
     StatusMessage,
@@ -25,6 +24,7 @@ from adapters.ports.card_certificate import CardCertificate, CertificateUnreadab
 from adapters.ports.card_state import CardCondition, CardState
 from adapters.ports.channel import CredentialUnusable
 from adapters.ports.eii_job import JobAnswer, JobPart
+from adapters.ports.message_unreadable import MessageUnreadable
 from broker.config.cards import Pairing
 
 SIGN_SECONDS = 30.0

@@ -12,10 +12,10 @@ from adapters.ports.card_agent import (
     MOST_BYTES,
     PATH,
     Message,
-    MessageUnreadable,
     decode,
     encode,
 )
+from adapters.ports.message_unreadable import MessageUnreadable
 from broker.card_desk.desk import CardDesk
 from broker.config.cards import Pairing
 from broker.logs import log_event

@@ -144,7 +144,7 @@ class RemoteEiiSeat:
         if answer is None:
             raise NotDelivered(reason="the question was lost: the agent went away")
         if answer.state is not JobState.REPORT:
-            raise NotDelivered(reason=answer.reason or answer.state.value)
+            raise NotDelivered(reason=_reason_of(answer))
         if len(raw) != answer.size:
             raise NotDelivered(reason="the report came damaged")
         return raw or None
@@ -243,9 +243,14 @@ def _conclude(told: JobAnswer, package: SealedPackage) -> SendAnswer:
     """Raises ``NotDelivered`` where nothing was called, ``CallLost`` where nobody knows."""
     if told.state is JobState.ANSWERED:
         return _answer_of(told)
-    reason = told.reason or told.state.value
+    reason = _reason_of(told)
     if told.state is JobState.CREDENTIAL:
         raise CredentialUnusable(institution=package.institution_code, reason=reason)
     if told.state is JobState.NOT_CALLED:
         raise NotDelivered(reason=reason)
     raise CallLost(reason)
+
+
+def _reason_of(told: JobAnswer) -> str:
+    """What is to be seen to stands on the other machine: say so."""
+    return f"at the card agent: {told.reason or told.state.value}"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from adapters.folder.formats.nhi_overview import read_nhi_overview
 from broker.cli.control_client import ask_service
-from broker.cli.rates_text import number, signed
+from broker.cli.rates_text import signed
 from broker.cli.store_access import changing, reading
 from broker.rates.compared_overview import ComparedOverview, compared, compared_to_json
 from broker.rates.plain import overview_to_json
@@ -20,6 +20,7 @@ from broker.web.control import find_control
 from mapping.errors import Language
 from mapping.finding import Finding
 from mapping.rates.nhi_overview import GapCause
+from mapping.rates.plain_number import plain_number
 from mapping.rates.rate import Rate
 
 _MOST_ORDERS = 20
@@ -78,4 +79,4 @@ def _lines(
 
 def _shown(rate: Rate) -> str:
     percent = "-" if rate.percent is None else f"{rate.percent} %"
-    return f"{percent} ({number(rate.uploaded)}/{number(rate.due)})"
+    return f"{percent} ({plain_number(rate.uploaded)}/{plain_number(rate.due)})"

@@ -13,6 +13,7 @@ from mapping.moment import TAIPEI
 from mapping.rates.benchmarks import benchmark
 from mapping.rates.counted_order import CountedOrder, RateName
 from mapping.rates.cuts import cut_title
+from mapping.rates.plain_number import plain_number
 from mapping.rates.rate import Rate, rate_formula, rate_title
 
 _MOST_ORDERS = 200
@@ -48,10 +49,10 @@ def _rates(view: RatesView, language: Language) -> Iterator[str]:
             (
                 rate_title(name, language),
                 _percent(rate),
-                number(rate.uploaded),
-                number(rate.due),
-                number(rate.own),
-                number(rate.commissioned),
+                plain_number(rate.uploaded),
+                plain_number(rate.due),
+                plain_number(rate.own),
+                plain_number(rate.commissioned),
                 rate.data_on.isoformat(),
             )
         )
@@ -62,7 +63,7 @@ def _rates(view: RatesView, language: Language) -> Iterator[str]:
     opted_out = view.found.rates[SCORED].opted_out
     if opted_out:
         said = "依病人意願不上傳（另計）" if zh else "not uploaded at the patient's wish (apart)"
-        yield f"  {said}: {number(opted_out)}"
+        yield f"  {said}: {plain_number(opted_out)}"
 
 
 def _score(view: RatesView, zh: bool) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _score(view: RatesView, zh: bool) -> Iterator[str]:
     way = view.way_up()
     if way is None:
         return
-    share, needed = _share(way.tier.at_least), number(way.needed)
+    share, needed = _share(way.tier.at_least), plain_number(way.needed)
     if not way.reachable:
         yield (
             f"  達 {share}（{way.tier.points} 分）尚缺 {needed}，本月未上傳醫令全數上傳亦不足"
@@ -201,8 +202,8 @@ def _cut(view: RatesView, language: Language) -> Iterator[str]:
     for row in view.cut_rows():
         label = row.label(view.cut, language, view.groups)
         cells = (
-            f"{_percent(row.rates[name])} {number(row.rates[name].uploaded)}"
-            f"/{number(row.rates[name].due)}"
+            f"{_percent(row.rates[name])} {plain_number(row.rates[name].uploaded)}"
+            f"/{plain_number(row.rates[name].due)}"
             for name in names
         )
         rows.append((label, *cells))
@@ -215,7 +216,7 @@ def _order(order: CountedOrder) -> str:
     record = f"record {order.record_id}" if order.record_id is not None else "-"
     return (
         f"{order.institution_code} {order.visit_on} visit {order.visit_id} {order.order_code} "
-        f"x{number(order.quantity)} {order.progress} {record}"
+        f"x{plain_number(order.quantity)} {order.progress} {record}"
     )
 
 
@@ -224,18 +225,12 @@ def _percent(rate: Rate) -> str:
 
 
 def _share(at_least: Decimal) -> str:
-    return f"{number(100 * at_least)} %"
-
-
-def number(value: Decimal) -> str:
-    """Without trailing zeros or an exponent: 12, 1.5."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return f"{plain_number(100 * at_least)} %"
 
 
 def signed(value: Decimal) -> str:
     """``+3``, ``-1.5`` or ``0``."""
-    return f"+{number(value)}" if value > 0 else number(value)
+    return f"+{plain_number(value)}" if value > 0 else plain_number(value)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -20,23 +20,15 @@ from mapping.rates.score import TierTable, tier_table_on
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A period as it is expected to end. ``score`` is of the whole-month rate; None without a
-    tier table."""
+    """A period as it is expected to end; the rates are percent. ``score`` is of the whole-month
+    rate; None without a tier table."""
 
     first: date
     last: date
     forecast: Forecast
+    within_24h: Decimal
+    whole_month: Decimal
     score: Decimal | None
-
-    @property
-    def within_24h(self) -> Decimal | None:
-        """Percent."""
-        return percent_of(self.forecast.on_time, self.forecast.due)
-
-    @property
-    def whole_month(self) -> Decimal | None:
-        """Percent."""
-        return percent_of(self.forecast.uploaded, self.forecast.due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +83,11 @@ def _expected(
     table: TierTable | None,
 ) -> Expected | None:
     found = forecaster.of(first, last, closed)
-    if found is None or not found.due:
+    if found is None:
+        return None
+    within_24h = percent_of(found.on_time, found.due)
+    whole_month = percent_of(found.uploaded, found.due)
+    if within_24h is None or whole_month is None:
         return None
     score = table.score(found.uploaded, found.due) if table is not None else None
-    return Expected(first, last, found, score)
+    return Expected(first, last, found, within_24h, whole_month, score)

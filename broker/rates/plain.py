@@ -8,6 +8,7 @@ from broker.rates.outlook import Expected
 from broker.rates.view import SCORED, RatesView
 from mapping.rates.counted_order import CountedOrder
 from mapping.rates.nhi_overview import Gap, NhiOverview
+from mapping.rates.plain_number import plain_number
 from mapping.rates.rate import Rate
 
 
@@ -31,8 +32,8 @@ def rates_to_json(view: RatesView) -> dict[str, Any]:
                 "causes": [
                     {
                         "cause": str(each.cause),
-                        "uploaded": plain_text(each.uploaded),
-                        "due": plain_text(each.due),
+                        "uploaded": plain_number(each.uploaded),
+                        "due": plain_number(each.due),
                         "order_count": len(each.orders),
                         **(
                             {"orders": [order_to_json(order) for order in each.orders]}
@@ -70,12 +71,12 @@ def cut_to_json(view: RatesView) -> list[dict[str, Any]]:
 def rate_to_json(rate: Rate) -> dict[str, Any]:
     """A rate without its name."""
     return {
-        "percent": None if rate.percent is None else plain_text(rate.percent),
-        "uploaded": plain_text(rate.uploaded),
-        "due": plain_text(rate.due),
-        "own": plain_text(rate.own),
-        "commissioned": plain_text(rate.commissioned),
-        "opted_out": plain_text(rate.opted_out),
+        "percent": None if rate.percent is None else plain_number(rate.percent),
+        "uploaded": plain_number(rate.uploaded),
+        "due": plain_number(rate.due),
+        "own": plain_number(rate.own),
+        "commissioned": plain_number(rate.commissioned),
+        "opted_out": plain_number(rate.opted_out),
         "data_on": rate.data_on.isoformat(),
     }
 
@@ -89,20 +90,20 @@ def score_to_json(view: RatesView) -> dict[str, Any] | None:
     told: dict[str, Any] = {
         "tiers": view.found.tiers.edition,
         "rate": str(SCORED),
-        "points": plain_text(tier.points),
+        "points": plain_number(tier.points),
         "next": None,
     }
     if way is not None:
         told["next"] = {
-            "at_least": plain_text(way.tier.at_least),
-            "points": plain_text(way.tier.points),
-            "needed": plain_text(way.needed),
+            "at_least": plain_number(way.tier.at_least),
+            "points": plain_number(way.tier.points),
+            "needed": plain_number(way.needed),
             "reachable": way.reachable,
             "order_count": len(way.orders),
         }
         if view.wants_orders:
             told["next"]["orders"] = [
-                {**order_to_json(each.order), "points": plain_text(each.points)}
+                {**order_to_json(each.order), "points": plain_number(each.points)}
                 for each in way.orders
             ]
     return told
@@ -115,10 +116,10 @@ def expected_to_json(expected: Expected | None) -> dict[str, Any] | None:
     return {
         "first": expected.first.isoformat(),
         "last": expected.last.isoformat(),
-        "due": plain_text(expected.forecast.due),
-        "within_24h": plain_text(expected.within_24h),
-        "whole_month": plain_text(expected.whole_month),
-        "score": None if expected.score is None else plain_text(expected.score),
+        "due": plain_number(expected.forecast.due),
+        "within_24h": plain_number(expected.within_24h),
+        "whole_month": plain_number(expected.whole_month),
+        "score": None if expected.score is None else plain_number(expected.score),
     }
 
 
@@ -129,18 +130,12 @@ def order_to_json(order: CountedOrder) -> dict[str, Any]:
         "visit_id": order.visit_id,
         "visit_on": order.visit_on.isoformat(),
         "order_code": order.order_code,
-        "quantity": plain_text(order.quantity),
+        "quantity": plain_number(order.quantity),
         "progress": str(order.progress),
         "held_reason": order.held_reason,
         "lab": order.lab_code,
         "record_id": order.record_id,
     }
-
-
-def plain_text(value: object) -> str:
-    """A number without trailing zeros or an exponent."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def overview_to_json(overview: NhiOverview) -> dict[str, Any]:
@@ -153,10 +148,10 @@ def overview_to_json(overview: NhiOverview) -> dict[str, Any]:
         "days": [
             {
                 "visit_on": day.visit_on.isoformat(),
-                "due": plain_text(day.due),
-                "uploaded": plain_text(day.uploaded),
-                "own": plain_text(day.own),
-                "commissioned": plain_text(day.commissioned),
+                "due": plain_number(day.due),
+                "uploaded": plain_number(day.uploaded),
+                "own": plain_number(day.own),
+                "commissioned": plain_number(day.commissioned),
             }
             for day in overview.days
         ],
@@ -169,8 +164,8 @@ def gaps_to_json(found: tuple[Gap, ...]) -> list[dict[str, Any]]:
         {
             "visit_on": each.visit_on.isoformat(),
             "cause": str(each.cause),
-            "uploaded": plain_text(each.uploaded),
-            "due": plain_text(each.due),
+            "uploaded": plain_number(each.uploaded),
+            "due": plain_number(each.due),
             "orders": [order_to_json(order) for order in each.orders],
         }
         for each in found

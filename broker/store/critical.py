@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select, update
 
 from broker.report_index import IndexedCritical, IndexedReport, line_items
 from broker.store.delivery_tables import critical_result
-from broker.store.dialect import insert_new
+from broker.store.dialect import insert_new, placed
 from broker.store.rows import AnyRow
 from mapping.report import ObservationStatus, ReportStatus
 
@@ -54,12 +54,9 @@ def _known(connection: Connection, identities: Sequence[bytes]) -> Mapping[bytes
         some = identities[start : start + _ASKED_AT_ONCE]
         # Past SQLAlchemy's own statements: every result passes here.
         cursor = connection.connection.cursor()
-        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
-        marks = ", ".join([mark] * len(some))
-        cursor.execute(
-            f"SELECT 1 FROM critical_result WHERE result IN ({marks}) LIMIT 1",  # noqa: S608
-            tuple(some),
-        )
+        marks = ", ".join("?" * len(some))
+        known = f"SELECT 1 FROM critical_result WHERE result IN ({marks}) LIMIT 1"  # noqa: S608
+        cursor.execute(placed(connection.dialect, known), tuple(some))
         if cursor.fetchone() is None:
             continue
         wanted = select(critical_result).where(critical_result.c.result.in_(some))

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Dialect
 
 from broker.drafting import Draft
+from broker.store.dialect import placed
 from broker.store.order_versions import (
     IS_KNOWN,
     Versions,
@@ -125,20 +126,21 @@ def _parts(values: Collection[T]) -> Iterator[list[T]]:
 def _insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Past SQLAlchemy's own statements, which take a step of SQLite for each row."""
     names = tuple(rows[0])
-    mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
     written = _writers(connection.dialect, names)
     values = [
         value if write is None else write(value)
         for row in rows
         for write, value in zip(written, row.values(), strict=True)
     ]
-    connection.connection.cursor().execute(_statement(names, len(rows), mark), values)
+    connection.connection.cursor().execute(_statement(connection.dialect, names, len(rows)), values)
 
 
 @lru_cache(maxsize=128)
-def _statement(names: tuple[str, ...], rows: int, mark: str) -> str:
-    row = f"({', '.join([mark] * len(names))})"
-    return f"INSERT INTO record ({', '.join(names)}) VALUES {', '.join([row] * rows)}"  # noqa: S608 - constants only
+def _statement(dialect: Dialect, names: tuple[str, ...], rows: int) -> str:
+    row = f"({', '.join('?' * len(names))})"
+    values = ", ".join([row] * rows)
+    insert = f"INSERT INTO record ({', '.join(names)}) VALUES {values}"  # noqa: S608 - constants only
+    return placed(dialect, insert)
 
 
 @lru_cache(maxsize=8)

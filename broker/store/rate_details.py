@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from broker.store.schema import visit
 from broker.store.visit_json import visit_from_text
 from mapping.rates.counted_order import CountedOrder
-from mapping.rates.unuploaded_report import quantity_text
+from mapping.rates.plain_number import plain_number
 from mapping.rocdate import roc_date, roc_datetime
 from mapping.visit import Visit
 
@@ -45,7 +45,7 @@ def _cells(item: Visit, order: CountedOrder) -> tuple[str, ...]:
         item.visit_type,
         item.visit_serial,
         order.order_code,
-        quantity_text(order.quantity),
+        plain_number(order.quantity),
         mark,
         "",
         "",

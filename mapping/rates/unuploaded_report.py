@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from mapping.rates.counted_order import CountedOrder, RateName
 from mapping.rates.cuts import Cut, cut_rates
 from mapping.rates.groups import Groups
+from mapping.rates.plain_number import plain_number
 from mapping.rates.rate import Rate, rate_of
 
 OVERVIEW_HEADER = (
@@ -87,12 +87,6 @@ def roc_day(day: date) -> str:
     return f"{day.year - 1911:03d}/{day.month:02d}/{day.day:02d}"
 
 
-def quantity_text(value: Decimal) -> str:
-    """A quantity without trailing zeros or an exponent."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def safe_cell(text: str) -> str:
     """``text`` as a spreadsheet shows it and never runs it: an apostrophe stands before what
     would begin a formula (OWASP CSV injection: = + - @ tab CR)."""
@@ -103,5 +97,5 @@ def _cells(label: str, rate: Rate) -> tuple[str, ...]:
     percent = "" if rate.percent is None else f"{rate.percent}%"
     parts = (rate.due, rate.uploaded)
     # Images are not ours to know: their two columns stay empty.
-    own = (quantity_text(rate.own), quantity_text(rate.commissioned), "", "")
-    return (label, *map(quantity_text, parts), percent, *own)
+    own = (plain_number(rate.own), plain_number(rate.commissioned), "", "")
+    return (label, *map(plain_number, parts), percent, *own)

@@ -27,7 +27,6 @@ from adapters.card.errors import PinWrong
 from adapters.card.pin_entry import Pin
 from adapters.ports.card_agent import (
     PATH,
-    MessageUnreadable,
     SignAnswer,
     SignRequest,
     StatusMessage,
@@ -36,6 +35,7 @@ from adapters.ports.card_agent import (
 )
 from adapters.ports.card_certificate import CardCertificate
 from adapters.ports.card_state import CardCondition, CardState, ReaderState, TriesLeft
+from adapters.ports.message_unreadable import MessageUnreadable
 from broker.card_desk.desk import CardDesk, CardNotReady
 from broker.card_desk.remote_card import RemoteCard
 from tests.card.agent_stage import PIN, SECRET, OneReader, PaperCard, desk_stage, pairing

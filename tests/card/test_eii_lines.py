@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapters.nhi.send_journal import SendJournal
-from adapters.ports.card_agent import MessageUnreadable, StatusMessage, decode, encode
+from adapters.ports.card_agent import StatusMessage, decode, encode
 from adapters.ports.eii_job import (
     EiiMessage,
     JobAnswer,
@@ -20,6 +20,7 @@ from adapters.ports.eii_job import (
     ReportJob,
     SendJob,
 )
+from adapters.ports.message_unreadable import MessageUnreadable
 from tests.gateway_samples import INSTITUTION, good_package
 
 PACKAGE = good_package()
@@ -92,19 +93,35 @@ def test_a_message_goes_over_the_line_and_back(message: EiiMessage) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields",
+    ("changes", "field"),
     [
-        {"type": "eii-send"},
-        {"type": "eii-recall", "stem": "../../etc/passwd"},
-        {"type": "eii-part", "data": "?"},
-        {"type": "eii-answer", "state": "fine"},
-        {"type": "eii-report", "job_id": 5},
+        ({"type": "eii-send"}, "after"),
+        ({"type": "eii-recall", "stem": "../../etc/passwd"}, "stem"),
+        ({"type": "eii-part", "data": "?"}, "data"),
+        ({"type": "eii-part", "data": "檢"}, "data"),
+        ({"type": "eii-answer", "state": "fine"}, "state"),
+        ({"type": "eii-answer", "answered_at": "today"}, "answered_at"),
+        ({"type": "eii-answer", "answered_at": "2026-11-20T08:00:00"}, "answered_at"),
+        ({"type": "eii-report", "job_id": 5}, "job_id"),
+        ({"type": "eii-of-tomorrow"}, "type"),
     ],
-    ids=["send", "path", "base64", "state", "number"],
+    ids=["send", "path", "base64", "chinese", "state", "instant", "no zone", "number", "type"],
 )
-def test_a_message_that_is_none_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(MessageUnreadable):
-        decode(json.dumps({"job_id": JOB, **fields}))
+def test_a_message_that_is_none_is_refused_with_its_field(
+    changes: dict[str, object], field: str
+) -> None:
+    fields: dict[str, object] = {
+        "job_id": JOB,
+        "institution_code": "3599900001",
+        "stem": PACKAGE.stem,
+    }
+    if changes["type"] == "eii-answer":
+        fields = json.loads(
+            encode(JobAnswer(JOB, JobState.ANSWERED, "1", answered_at="2026-11-20T00:00:00+00:00"))
+        )
+    with pytest.raises(MessageUnreadable) as refused:
+        decode(json.dumps({**fields, **changes}))
+    assert refused.value.parameters == {"field": field}
 
 
 def test_an_agent_of_before_is_understood() -> None:

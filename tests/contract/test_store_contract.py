@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from adapters.ports.intake import Accepted, Door, Media, Payload
 from broker.store.alarms import AlarmKey, AlarmKind, Threat, open_alarms, settle_alarms
@@ -243,7 +243,8 @@ async def test_a_snapshot_does_not_see_what_is_written_meanwhile(
 
 async def test_a_reader_cannot_write(writer: Writer, tmp_path: Path) -> None:
     reader = open_reader(store_at(tmp_path))
-    with reader.connect() as connection, pytest.raises(Exception, match=r"(?i)read|ReadOnly"):
+    refusal = "readonly database|^ReadOnlySqlTransaction "
+    with reader.connect() as connection, pytest.raises(DBAPIError, match=refusal):
         connection.execute(update(receipt).values(name="x"))
     reader.dispose()
 

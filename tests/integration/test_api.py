@@ -423,7 +423,7 @@ def test_what_the_pages_show_the_api_shows(console: RunningConsole, operator: st
         status, told, _ = ask(console, operator, path)
         assert status == 200, (path, told)
     _, told, _ = ask(console, operator, f"/rates?institution={CLINIC}")
-    assert "within_24h" in told["rates"] or "within-24h" in told["rates"], told
+    assert set(told["rates"]) == {"within_24h", "whole_month", "ic_card"}
     _, causes, _ = ask(console, operator, "/worklist")
     assert causes["items"][0]["records"] > 0
 

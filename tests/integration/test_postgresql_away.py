@@ -100,7 +100,8 @@ def test_a_server_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> Non
     url = f"postgresql+psycopg://nobody@/nothing?host={tmp_path}"
     with pytest.raises(StoreUnreachable) as told:
         open_writer(StoreLocation(tmp_path / "node", url))
-    assert "PGPASSFILE" in str(told.value) or "cannot be used" in str(told.value)
+    assert "cannot be used: " in told.value.sentence()
+    assert "PGPASSFILE" in told.value.remedy()
 
 
 def test_what_postgresql_says_of_an_error_never_quotes_a_row(

@@ -14,7 +14,6 @@ from broker.rates.plain import (
     cut_to_json,
     expected_to_json,
     order_to_json,
-    plain_text,
     rate_to_json,
     score_to_json,
 )
@@ -27,6 +26,7 @@ from mapping.rates.benchmarks import Benchmark, BenchmarkRow, benchmarks
 from mapping.rates.counted_order import UPLOADED, Progress, RateName
 from mapping.rates.cuts import Cut
 from mapping.rates.groups import Groups
+from mapping.rates.plain_number import plain_number
 
 
 async def board(call: Call) -> Answer:
@@ -41,7 +41,7 @@ async def board(call: Call) -> Answer:
         "month": str(month),
         "data_on": found.data_on.isoformat(),
         "tiers": found.tiers.edition if found.tiers else None,
-        "mean_group_points": None if mean is None else plain_text(mean),
+        "mean_group_points": None if mean is None else plain_number(mean),
         "everywhere": _row(found.everywhere),
         "divisions": [_row(each) for each in found.divisions],
         "groups": [_row(each) for each in found.groups],
@@ -87,8 +87,8 @@ async def differences(call: Call) -> Answer:
                 "cause": each.cause.value,
                 "text": each.text("en"),
                 "text_zh": each.text("zh"),
-                "uploaded": plain_text(each.uploaded),
-                "due": plain_text(each.due),
+                "uploaded": plain_number(each.uploaded),
+                "due": plain_number(each.due),
                 "order_count": len(each.orders),
                 "orders": [order_to_json(order) for order in each.orders] if with_orders else None,
             }
@@ -168,8 +168,8 @@ def _row(row: BoardRow) -> dict[str, Any]:
             rate.name.value: rate_to_json(rate)
             for rate in (row.within_24h, row.whole_month, row.ic_card)
         },
-        "points": None if row.score is None else plain_text(row.score),
-        "next_points": None if tier is None else plain_text(tier.points),
+        "points": None if row.score is None else plain_number(row.score),
+        "next_points": None if tier is None else plain_number(tier.points),
         "orders_needed": row.orders_needed,
         "month": expected_to_json(row.outlook.month),
         "quarter": expected_to_json(row.outlook.quarter),
@@ -193,7 +193,7 @@ def _benchmark(table: Benchmark) -> dict[str, Any]:
 
 def _published(row: BenchmarkRow) -> dict[str, Any]:
     def number(value: Any) -> str | None:
-        return None if value is None else plain_text(value)
+        return None if value is None else plain_number(value)
 
     return {
         "key": row.key,
