@@ -383,6 +383,19 @@ def test_a_call_under_one_key_is_done_once_and_answered_alike(
     assert ask(console, clinic, "/critical/1/confirm", {}, key="k-3")[0] == 200
 
 
+def test_what_was_answered_under_a_key_is_not_told_again_to_one_who_may_see_less(
+    console: RunningConsole, operator: str
+) -> None:
+    coach = token_of(console, Role.COACH, (CLINIC,))
+    assert ask(console, coach, "/me/language", {"language": "en"}, key="k-4")[0] == 200
+    change = "/people/coach-zh-1/change"
+    assert ask(console, operator, change, {"institutions": [OTHER]})[0] == 200
+    told = ask(console, coach, "/me/language", {"language": "en"}, key="k-4")
+    assert_problem(told, 409, "key-used")
+    assert ask(console, operator, change, {"institutions": [CLINIC]})[0] == 200
+    assert ask(console, coach, "/me/language", {"language": "en"}, key="k-4")[0] == 200
+
+
 def test_a_store_that_is_away_is_said_so_and_the_key_tells_that_nobody_knows(
     console: RunningConsole, clinic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

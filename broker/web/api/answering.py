@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.ports.intake import StorageUnavailable
+from broker.access.person import Person
 from broker.store.api_calls import begin_call, end_call, forget_call
 from broker.web.api.operation import Operation, bad, call_of
 from broker.web.console.desk import DESK
@@ -76,13 +77,13 @@ async def _once(
     if _KEY.fullmatch(key) is None:
         what = "An Idempotency-Key is 1 to 100 letters, digits, - or _."
         raise bad(web.HTTPBadRequest, "wrong-parameter", what)
-    desk, caller = request.app[DESK], person_of(request).login
-    said = f"{request.method} {request.path_qs}\n".encode() + await request.read()
-    digest = hashlib.sha256(said).digest()
+    desk, person = request.app[DESK], person_of(request)
+    caller, said = person.login, f"{request.method} {request.path_qs}\n{_reach_of(person)}\n"
+    digest = hashlib.sha256(said.encode() + await request.read()).digest()
     known = await desk.write(lambda c: begin_call(c, caller, key, digest, desk.clock()))
     if known is not None:
         if known.digest != digest:
-            what = "This Idempotency-Key was used for another call."
+            what = "This Idempotency-Key was used for another call, or with other rights."
             raise bad(web.HTTPConflict, "key-used", what)
         if known.status == 0:
             what = "The first call under this key has no answer yet; look at what it changed."
@@ -111,6 +112,12 @@ async def _once(
     else:
         await desk.write(lambda c: forget_call(c, caller, key))
     return told
+
+
+def _reach_of(person: Person) -> str:
+    """What the caller may see: an answer kept for more is not told to one who may see less."""
+    scopes = "all" if person.scopes is None else sorted(person.scopes)
+    return json.dumps([person.role, sorted(person.institutions), scopes])
 
 
 def _json(told: Any) -> web.Response:
