@@ -58,7 +58,9 @@ def _clock(found: dict[str, Any]) -> list[str]:
     return [
         f"The clock over {found['records']:,} open records of {found['institutions']} institutions",
         f"what is due next {found['next_due_ms']:.1f} ms (goal < {found['next_due_goal_ms']:g}), "
-        f"the records of one package {found['package_ms']:.1f} ms",
+        f"of it {found['next_due_cpu_ms']:.1f} ms of processor time; with the parts that press "
+        f"{found['next_due_parts_cpu_ms']:.1f} ms; the records of one package "
+        f"{found['package_ms']:.1f} ms",
         f"the whole plan {found['plan_s']:.1f} s (goal < {found['plan_goal_s']:g}), "
         f"{found['plan_cpu_s']:.1f} s of processor time, {found['plan_mb']:.1f} MB",
         f"a look of the deadline watch {found['watch_s']:.2f} s; filling the store took "

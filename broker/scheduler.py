@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -48,6 +48,9 @@ _STORE_PAUSE_SECONDS = 5.0
 _LOOK_EVERY = timedelta(minutes=1)
 _CLOCK_SET_BACK = timedelta(minutes=1)
 
+PartsBefore = Callable[[str], datetime]
+"""For an institution: parts of orders that are due before this leave now."""
+
 
 class Scheduler:
     """Seals and moves packages. ``clock`` gives aware UTC; ``hours`` says for an institution when
@@ -81,7 +84,9 @@ class Scheduler:
         self._wait = wait
         self._press = press
         self._parts_ahead = press if parts_ahead is None else parts_ahead
-        self._hours = hours or {}
+        self._hours = {
+            code: each for code, each in (hours or {}).items() if not each.is_always_open
+        }
         self._node = node or Node()
         self._serves = None if serves is None else frozenset(serves)
         self._can_send = can_send
@@ -107,12 +112,12 @@ class Scheduler:
             self._wake.clear()
             try:
                 await self._heed_clock()
-                await self._seal_due()
+                overview = await self._seal_due()
                 self._start_senders()
             except StorageUnavailable as error:
                 await self._pause(error)
                 continue
-            await self._sleep_until(self._next_at())
+            await self._sleep_until(self._next_at(overview))
         await asyncio.gather(*self._senders.values())
 
     async def work_once(self) -> None:
@@ -224,12 +229,17 @@ class Scheduler:
             await self._writer.write(lambda c: look_at_all(c, now))
         self._looked_at = now
 
-    async def _seal_due(self) -> None:
+    async def _seal_due(self) -> list[ReadyGroup] | None:
+        """What is ready, where nothing of it had to be sealed: it still is so."""
         now = self._clock()
+        parts_before = self._parts_before(now)
         with self._reader.connect() as connection:
-            overview = ready_overview(connection, self._parts_before(now))
-        for row in overview:
-            if self._seal_time(row, now) > now:
+            overview = ready_overview(connection, parts_before)
+        times = self._seal_times(overview, now, parts_before)
+        if all(at > now for at in times):
+            return overview
+        for row, at in zip(overview, times, strict=True):
+            if at > now:
                 continue
             institution = row.uploader_code
             hold = await self._hold(institution)
@@ -237,7 +247,7 @@ class Scheduler:
                 continue
             try:
                 package_id = await self._sealer.seal(
-                    institution, hold.require, self._parts_before(now)(institution)
+                    institution, hold.require, parts_before(institution)
                 )
             except (StorageUnavailable, LeaseLost) as error:
                 if isinstance(error, StorageUnavailable):
@@ -262,8 +272,9 @@ class Scheduler:
                 self._blocked_until[institution] = now + _AGAIN
             else:
                 log_event(_log, "package.sealed", package_id=package_id, institution=institution)
+        return None
 
-    def _parts_before(self, now: datetime) -> Callable[[str], datetime]:
+    def _parts_before(self, now: datetime) -> PartsBefore:
         """For an institution: parts of orders that are due before this leave now."""
 
         @cache
@@ -275,38 +286,55 @@ class Scheduler:
         always = horizon(ALWAYS)
 
         def parts_before(institution: str) -> datetime:
-            hours = self._hours.get(institution, ALWAYS)
-            return always if hours is ALWAYS else horizon(hours)
+            hours = self._hours.get(institution)
+            return always if hours is None else horizon(hours)
 
         return parts_before
 
-    def _seal_time(self, row: ReadyGroup, now: datetime) -> datetime:
-        hours = self._hours.get(row.uploader_code, ALWAYS)
+    def _seal_times(
+        self, overview: Sequence[ReadyGroup], now: datetime, parts_before: PartsBefore
+    ) -> list[datetime]:
+        """When each of ``overview`` is to be sealed."""
+        elsewhere = self._held_elsewhere()
+        times = []
+        for row in overview:
+            code = row.uploader_code
+            at = self._time_by_clock(row, now, parts_before)
+            if not self._is_served(code):
+                at = FAR
+            if code in elsewhere:
+                at = max(at, elsewhere[code])
+            if code in self._blocked_until:
+                at = max(at, self._blocked_until[code])
+            times.append(at)
+        return times
+
+    def _time_by_clock(self, row: ReadyGroup, now: datetime, parts_before: PartsBefore) -> datetime:
+        hours = self._hours.get(row.uploader_code)
+        if hours is not None and not hours.is_open(now):
+            return hours.next_open(now) or FAR
         at = FAR
         if row.ready_at is not None:
             # Ready in the future: the clock was set back since.
             ready_at = min(row.ready_at, now)
-            due_at = row.due_at or ready_at
-            at = seal_at(ready_at, due_at, self._wait, self._press)
-            if hours.is_open(now) and at >= (hours.closes_at(now) or FAR):
+            at = seal_at(ready_at, row.due_at or ready_at, self._wait, self._press)
+            if hours is not None and at >= (hours.closes_at(now) or FAR):
                 # The card leaves before the wait for company ends.
                 at = ready_at
         if row.part_due_at is not None:
-            presses = row.part_due_at < self._parts_before(now)(row.uploader_code)
+            presses = row.part_due_at < parts_before(row.uploader_code)
             at = min(at, now if presses else now + _LOOK_EVERY)
-        if not hours.is_open(now):
-            at = hours.next_open(now) or FAR
-        if not self._is_served(row.uploader_code):
-            at = FAR
-        at = max(at, self._held_elsewhere().get(row.uploader_code, at))
-        return max(at, self._blocked_until.get(row.uploader_code, at))
+        return at
 
-    def _next_at(self) -> datetime | None:
+    def _next_at(self, overview: list[ReadyGroup] | None = None) -> datetime | None:
+        """When there is something to do next. ``overview`` is what is ready, where it is known."""
         now = self._clock()
+        parts_before = self._parts_before(now)
         closed = {**self._closed(), **self._held_elsewhere()}
         with self._reader.connect() as connection:
-            overview = ready_overview(connection, self._parts_before(now))
-            times = [self._seal_time(row, now) for row in overview]
+            if overview is None:
+                overview = ready_overview(connection, parts_before)
+            times = self._seal_times(overview, now, parts_before)
             busy = {*self._senders, *closed, *self._cards_elsewhere()}
             package_at = next_package_at(connection, busy, self._serves)
         if package_at is not None:

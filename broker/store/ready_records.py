@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    bindparam,
-    func,
     literal_column,
     select,
-    text,
     true,
 )
 
@@ -90,63 +88,86 @@ def ready_overview(
     connection: Connection, parts_before: Callable[[str], datetime] | None = None
 ) -> list[ReadyGroup]:
     """One for each uploader with ready records: two steps in the indexes for each, however many
-    records wait. Parts of orders are looked for where something is due before ``parts_before``."""
-    # The driver's own rows: this is asked for at each step of the scheduler.
-    cursor: Any = connection.execute(_READY_OVERVIEW[is_shared(connection)]).cursor
-    groups = []
-    for code, ready_at, due_at in cursor.fetchall():
-        since = None if ready_at is None else instant_of(ready_at)
-        due = instant_of(int(due_at)) if due_at else None
-        part_due = None
-        if parts_before is not None and due is not None and due < parts_before(code):
-            part_due = connection.execute(_FIRST_PART, {"uploader": code}).scalar()
-        groups.append(ReadyGroup(code, since, due, part_due))
-    return groups
+    records wait. Parts of orders are looked for where something is due before ``parts_before``,
+    all of them at once."""
+    found = _steps(connection, _OVERVIEW)
+    presses: set[str] = set()
+    if parts_before is not None:
+        presses = {code for code, _, due in found if due is not None and due < parts_before(code)}
+    parts: dict[str, datetime | None] = {}
+    if presses:
+        parts = {code: due for code, _, due in _steps(connection, _PARTS) if code in presses}
+    return [ReadyGroup(code, since, due, parts.get(code)) for code, since, due in found]
+
+
+def _steps(
+    connection: Connection, statements: dict[bool, str]
+) -> list[tuple[str, datetime | None, datetime | None]]:
+    """Code, ``ready_at`` and ``due_at`` of each group. The driver's own rows: this is asked for at
+    each step of the scheduler."""
+    shared = is_shared(connection)
+    rows = connection.exec_driver_sql(statements[shared]).cursor.fetchall()
+    if not shared:
+        texts = ((*text.partition("|"), ready_at) for text, ready_at in json.loads(rows[0][0]))
+        rows = [(code, since, int(due) if due else None) for due, _, code, since in texts]
+    return [
+        (
+            code,
+            since if since is None else instant_of(since),
+            due if due is None else instant_of(due),
+        )
+        for code, since, due in rows
+    ]
 
 
 # One step in the index gives a code and its earliest due time, which a subquery can only give as
-# one text. Without the hints SQLite would read all that is ready for each step.
+# one text. Without the hints SQLite would read all that is ready for each step. One row brings all
+# groups: for each row that is fetched the other threads would have their turn.
 _NEXT_IN_SQLITE = """
     SELECT coalesce(due_at, '') || '|' || uploader_code
-    FROM record INDEXED BY record_ready_due
-    WHERE state = 'ready' {} ORDER BY uploader_code, due_at LIMIT 1
+    FROM record INDEXED BY {index} WHERE {which} {after} ORDER BY uploader_code, due_at LIMIT 1
     """
 _CODE = "substr(found, instr(found, '|') + 1)"
-_SQLITE_OVERVIEW = f"""
+_STEPS_IN_SQLITE = f"""
     WITH RECURSIVE uploader(found) AS (
-        SELECT ({_NEXT_IN_SQLITE.format("")})
+        SELECT ({_NEXT_IN_SQLITE.replace("{after}", "")})
         UNION ALL
-        SELECT ({_NEXT_IN_SQLITE.format(f"AND uploader_code > {_CODE}")})
+        SELECT ({_NEXT_IN_SQLITE.replace("{after}", f"AND uploader_code > {_CODE}")})
         FROM uploader WHERE found IS NOT NULL
     )
-    SELECT code, (
-        SELECT min(ready_at) FROM record INDEXED BY record_ready_since
-        WHERE state = 'ready' AND awaited = '' AND uploader_code = code AND ready_at IS NOT NULL
-    ), due_at FROM (
-        SELECT {_CODE} AS code, substr(found, 1, instr(found, '|') - 1) AS due_at
-        FROM uploader WHERE found IS NOT NULL
-    )
+    SELECT json_group_array(json_array(found, {{ready_at}}))
+    FROM uploader WHERE found IS NOT NULL
     """  # noqa: S608 - constants only
-_SHARED_OVERVIEW = """
+_SHARED_STEPS = """
     WITH RECURSIVE uploader(code) AS (
-        SELECT min(uploader_code) FROM record WHERE state = 'ready'
+        SELECT min(uploader_code) FROM record WHERE {which}
         UNION ALL
         SELECT (SELECT min(uploader_code) FROM record
-            WHERE state = 'ready' AND uploader_code > uploader.code)
+            WHERE {which} AND uploader_code > uploader.code)
         FROM uploader WHERE uploader.code IS NOT NULL
     )
-    SELECT code,
-        (SELECT min(ready_at) FROM record
-            WHERE state = 'ready' AND awaited = '' AND uploader_code = code),
-        (SELECT min(due_at) FROM record WHERE state = 'ready' AND uploader_code = code)
+    SELECT code, {ready_at},
+        (SELECT min(due_at) FROM record WHERE {which} AND uploader_code = code)
     FROM uploader WHERE code IS NOT NULL
     """
-_READY_OVERVIEW = {False: text(_SQLITE_OVERVIEW), True: text(_SHARED_OVERVIEW)}
-_FIRST_PART = select(func.min(record.c.due_at)).where(
-    IS_READY,
-    record.c.awaited != literal_column("''"),
-    record.c.uploader_code == bindparam("uploader"),
-)
+_READY = "state = 'ready'"
+_PART = "state = 'ready' AND awaited != ''"
+_WHOLE_SINCE = "SELECT min(ready_at) FROM record {} WHERE state = 'ready' AND awaited = ''"
+_OVERVIEW = {
+    False: _STEPS_IN_SQLITE.format(
+        index="record_ready_due",
+        which=_READY,
+        ready_at=f"({_WHOLE_SINCE.format('INDEXED BY record_ready_since')}"
+        f" AND uploader_code = {_CODE} AND ready_at IS NOT NULL)",
+    ),
+    True: _SHARED_STEPS.format(
+        which=_READY, ready_at=f"({_WHOLE_SINCE.format('')} AND uploader_code = code)"
+    ),
+}
+_PARTS = {
+    False: _STEPS_IN_SQLITE.format(index="record_part_due", which=_PART, ready_at="NULL"),
+    True: _SHARED_STEPS.format(which=_PART, ready_at="NULL"),
+}
 
 
 def _by_worth(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -53,7 +53,7 @@ def microseconds_of(at: datetime) -> int:
 
 def instant_of(microseconds: int) -> datetime:
     """What an :class:`Instant` holds, where it is read without one."""
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return _EPOCH + _MICROSECOND * microseconds
 
 
 Id = BigInteger().with_variant(Integer(), "sqlite")
