@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from adapters.ports.intake import Door
 from broker.finding_json import plain_findings
+from broker.reading_room import Refusal
 from broker.states import ReceiptState
 from broker.store.check_reports import ReportOutcome, apply_check_report
 from broker.store.receipts import finish_receipt
@@ -100,6 +101,7 @@ class CheckReports:
             content=Content.CHECK_REPORT.value,
             error_code=reason.code if reason else "",
             error_text=str(reason) if reason else "",
+            error_texts=Refusal.of(reason).texts if reason else "",
             findings=plain_findings(outcome.findings),
         )
         return outcome

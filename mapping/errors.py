@@ -53,9 +53,10 @@ class UnreadablePayload(LabbrokerError):
     code = "unreadable"
     en = (
         "The payload cannot be read: {reason} (at {place}).",
-        "Ask the sender for a corrected copy, then run `labbroker replay` on it.",
+        "Ask the sender for a corrected copy; where the settings of the source are wrong, correct "
+        "them and run `labbroker replay`.",
     )
     zh = (
         "內容無法讀取：{reason}（位置：{place}）。",
-        "請送件端更正後重送，再以 `labbroker replay` 重新處理。",
+        "請送件端更正後重送；若為本端的來源設定有誤，請更正設定後執行 `labbroker replay`。",
     )

@@ -9,6 +9,7 @@ import re
 
 _NUMBERED = {"line": "第 {} 行", "row": "第 {} 列", "byte": "第 {} 位元組", "record": "紀錄 {}"}
 _COUNTED = re.compile(r"(?<![A-Za-z])(line|row|byte|record) ([0-9]+)")
+_IN_A_LINE = re.compile(r"(?<![A-Za-z])line ([0-9]+), column ([0-9]+)")
 _NAMED = {
     "start of file": "檔案開頭",
     "start": "檔案開頭",
@@ -30,4 +31,5 @@ def chinese_place(place: str) -> str:
     named = _NAMED.get(place)
     if named is not None:
         return named
+    place = _IN_A_LINE.sub(r"第 \1 行第 \2 字", place)
     return _COUNTED.sub(lambda found: _NUMBERED[found.group(1)].format(found.group(2)), place)

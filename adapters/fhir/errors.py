@@ -8,8 +8,8 @@ from __future__ import annotations
 from mapping.errors import UnreadablePayload
 from mapping.finding import Finding
 
-_RESEND_EN = "Ask the sender for a corrected copy, then run `labbroker replay` on it."
-_RESEND_ZH = "請送件端更正後重送，再以 `labbroker replay` 重新處理。"
+_RESEND_EN = "The sender corrects it and sends it again."
+_RESEND_ZH = "請送件端更正後重送。"
 
 
 class PayloadTooLarge(UnreadablePayload):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from broker.config import load_settings
 from broker.store.engine import open_reader
 from broker.store.receipts import list_receipts
+from broker.store.unread_files import why_unread
 
 if TYPE_CHECKING:
     from broker.cli.commands import Subparsers
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
                     "content": row.content,
                     "error_code": row.error_code,
                 }
+                if row.error_code:
+                    entry["message"], entry["remedy"] = why_unread(row, arguments.language)
                 if arguments.jsonl:
                     line = json.dumps(entry, ensure_ascii=False)
                 else:
@@ -50,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
                         f"{row.id:>8}  {entry['received_at'][:19]}  {row.source_id:<16}"
                         f"{row.state:<12}{row.acknowledgement:<12}{row.error_code}"
                     )
+                    if row.error_code:
+                        line += f"\n          {entry['message']}\n          {entry['remedy']}"
                 sys.stdout.write(line + "\n")
     finally:
         reader.dispose()

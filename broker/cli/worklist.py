@@ -16,7 +16,9 @@ from broker.config import load_settings
 from broker.store.choices import open_tasks
 from broker.store.engine import open_reader
 from broker.store.open_work import kept_reports
+from broker.store.overview import quarantined_receipts
 from broker.store.rows import AnyRow
+from broker.store.unread_files import why_unread
 from broker.worklist import OpenGroup, open_causes, open_groups
 from mapping.causes import Cause, Fault
 from mapping.errors import LabbrokerError, Language
@@ -68,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     """0; raises ``StoreMissing`` where no service ever ran."""
     settings = load_settings(arguments.config, os.environ)
     today = datetime.now(UTC).astimezone(TAIPEI).date()
+    language: Language = arguments.language
     reader = open_reader(settings.store)
     try:
         with reader.connect() as connection:
@@ -80,14 +83,19 @@ def run(arguments: argparse.Namespace) -> int:
                     "name": row.name,
                     "received_at": row.received_at.isoformat(),
                     "error_code": row.error_code,
-                    "error_text": row.error_text,
+                    "error_text": " ".join(why_unread(row, language)).strip(),
                 }
                 for row in kept_reports(connection)
             ]
-            tasks = [_task_json(row, arguments.language) for row in open_tasks(connection)]
+            apart = {report["receipt_id"] for report in reports}
+            unreadable = [
+                _unreadable_json(row, language)
+                for row in quarantined_receipts(connection)
+                if row.id not in apart
+            ]
+            tasks = [_task_json(row, language) for row in open_tasks(connection)]
     finally:
         reader.dispose()
-    language: Language = arguments.language
     follows = bool(page) and page[-1] is not waiting[-1]
     if arguments.json:
         told = {
@@ -95,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
             "next": page[-1].group_id if follows else None,
             "groups": [cause_json(cause, language) for cause in causes],
             "check_reports": reports,
+            "unreadable": unreadable,
             "tasks": tasks,
         }
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
@@ -108,13 +117,29 @@ def run(arguments: argparse.Namespace) -> int:
         head = "未套用的檢核報告" if language == "zh" else "check report not applied"
         sys.stdout.write(f"{head} #{report['receipt_id']} {report['name']}\n")
         sys.stdout.write(f"  {report['error_text']}\n")
+    for each in unreadable:
+        head = "無法解析的收件" if language == "zh" else "unreadable receipt"
+        sys.stdout.write(f"{head} #{each['receipt_id']}  {each['source']} {each['error_code']}\n")
+        sys.stdout.write(f"  {each['message']}\n  {each['remedy']}\n")
     for task in tasks:
         head = f"紀錄 {task['record']}" if language == "zh" else f"record {task['record']}"
         sys.stdout.write(f"{head}  {task['code']} {task['order_code']} {task['clinic']}\n")
         sys.stdout.write(f"  {task['message']}\n  {task['remedy']}\n")
-    if not waiting and not reports and not tasks:
+    if not (waiting or reports or unreadable or tasks):
         sys.stdout.write("沒有待處理事項\n" if language == "zh" else "Nothing waits.\n")
     return 0
+
+
+def _unreadable_json(row: AnyRow, language: Language) -> dict[str, Any]:
+    """Bytes that were acknowledged and could not be read: they are kept and wait."""
+    message, remedy = why_unread(row, language)
+    return {
+        "receipt_id": row.id,
+        "source": row.source_id,
+        "error_code": row.error_code,
+        "message": message,
+        "remedy": remedy,
+    }
 
 
 def _task_json(row: AnyRow, language: Language) -> dict[str, Any]:

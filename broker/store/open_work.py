@@ -92,6 +92,7 @@ def kept_reports(connection: Connection) -> Sequence[AnyRow]:
             receipt.c.received_at,
             receipt.c.error_code,
             receipt.c.error_text,
+            receipt.c.error_texts,
             receipt.c.findings,
         )
         .where(IS_QUARANTINED, receipt.c.media == "check-report")

@@ -106,6 +106,7 @@ def quarantined_receipts(
             receipt.c.name,
             receipt.c.error_code,
             receipt.c.error_text,
+            receipt.c.error_texts,
         )
         .where(IS_QUARANTINED, true() if sources is None else receipt.c.source_id.in_(sources))
         .order_by(receipt.c.id)

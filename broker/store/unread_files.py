@@ -13,6 +13,7 @@ from adapters.ports.unread import UnreadFile
 from broker.store.receipts import IS_QUARANTINED
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt
+from mapping.errors import Language
 
 
 class StoredUnreadFiles:
@@ -42,7 +43,14 @@ class StoredUnreadFiles:
             return ()
 
 
-def _unread_file(row: AnyRow) -> UnreadFile:
+def why_unread(row: AnyRow, language: Language) -> tuple[str, str]:
+    """The sentence and the remedy of a receipt that could not be read; of one that a check report
+    is, which keeps its sentence alone, the remedy is empty."""
     texts = json.loads(row.error_texts) if row.error_texts else {}
-    en, zh = ((*texts.get(language, ()), "", "")[:2] for language in ("en", "zh"))
+    sentence, remedy = (*texts.get(language, (row.error_text,)), "")[:2]
+    return sentence, remedy
+
+
+def _unread_file(row: AnyRow) -> UnreadFile:
+    en, zh = why_unread(row, "en"), why_unread(row, "zh")
     return UnreadFile(row.id, row.sha256.hex(), row.name, row.error_code, en, zh)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,6 +36,10 @@ def a_receipt(connection: Any, source_id: str, name: str, state: str = "quaranti
             state=state,
             acknowledgement="AA",
             error_code="unreadable",
+            error_text="The payload cannot be read.",
+            error_texts=json.dumps(
+                {"en": ["Not read.", "Send again."], "zh": ["無法讀取。", "請重送。"]}
+            ),
             raw=b"x",
         )
     )
@@ -102,6 +107,15 @@ def test_a_laboratory_sees_its_own_unread_file_behind_sixty_of_others(
     _, page = ask(console, "/worklist", console.sign_in(Role.LAB, [LAB]))
     assert "own.csv" in page
     assert "s59.csv" not in page
+
+
+def test_an_unread_file_is_told_in_the_readers_language_with_what_to_do(
+    console: RunningConsole,
+) -> None:
+    _, page = ask(console, "/worklist", console.sign_in(Role.LAB, [LAB]))
+    assert "無法讀取。" in page
+    assert "請重送。" in page
+    assert "沒有待處理事項" not in page
 
 
 def test_a_laboratory_sees_its_own_codes_and_changes_behind_sixty_of_others(

@@ -94,7 +94,8 @@ def test_an_error_is_a_sentence_and_a_remedy_on_standard_error(
     assert told.out == ""
     assert told.err.splitlines() == [
         "labbroker: The payload cannot be read: no MSH (at byte 0).",
-        "Ask the sender for a corrected copy, then run `labbroker replay` on it.",
+        "Ask the sender for a corrected copy; where the settings of the source are wrong, correct "
+        "them and run `labbroker replay`.",
     ]
     monkeypatch.setenv("LABBROKER_LANG", "zh")
     assert main(["version"]) == 2

@@ -16,6 +16,7 @@ from broker.store.choices import get_record, open_tasks
 from broker.store.open_work import kept_reports
 from broker.store.overview import quarantined_receipts
 from broker.store.rows import AnyRow
+from broker.store.unread_files import why_unread
 from broker.web.console.actions import (
     Notice,
     Subject,
@@ -145,6 +146,10 @@ def _look(
     shown = groups[start : start + PAGE]
     more = len(groups) > start + PAGE
     whole = person.everywhere
+    reports = list(kept_reports(connection))[:_OTHERS] if whole else []
+    apart = {row.id for row in reports}
+    mine = None if whole else sources_of(person, desk)
+    unreadable = quarantined_receipts(connection, mine, _OTHERS)
     values = {
         "group_count": len(groups),
         "record_count": len({number for group in groups for number in group.record_ids}),
@@ -154,10 +159,10 @@ def _look(
             (row, *shown_finding(_task(row), language))
             for row in open_tasks(connection, person.reach, _OTHERS)
         ],
-        "reports": list(kept_reports(connection))[:_OTHERS] if whole else [],
-        "unreadable": quarantined_receipts(
-            connection, None if whole else sources_of(person, desk), _OTHERS
-        ),
+        "reports": [(row, *why_unread(row, language)) for row in reports],
+        "unreadable": [
+            (row, *why_unread(row, language)) for row in unreadable if row.id not in apart
+        ],
     }
     return values, shown
 
