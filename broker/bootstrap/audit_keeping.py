@@ -22,8 +22,8 @@ from broker.web.control import Order
 _log = logging.getLogger(__name__)
 
 ANCHOR_SECONDS = 600
-# People and tokens are noted with what they are about; of a list its beginning is.
-_NOTED_ELSEWHERE = ("people-", "token-", "list-rows", "list-end")
+# People and tokens are noted with what they are about; of a list, and of visits, the beginning is.
+_NOTED_ELSEWHERE = ("people-", "token-", "list-rows", "list-end", "visits-progress")
 
 
 class AuditAnchors:

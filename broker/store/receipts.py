@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
 
-from adapters.ports.intake import Accepted, Payload
+from adapters.ports.intake import Accepted, Door, Payload
 from broker.states import RECEIPT_TRANSITIONS, Acknowledgement, ReceiptState, sources_of
 from broker.store.dialect import is_shared, placed
 from broker.store.rows import AnyRow
@@ -43,6 +43,7 @@ HAS_BYTES = (func.length(receipt.c.raw) > 0) | (receipt.c.sha256 == hashlib.sha2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STORED = ReceiptState.STORED.value
 _OWED = Acknowledgement.OWED.value
+_NOT_OWED = Acknowledgement.NOT_OWED.value
 
 ReceiptRow = tuple[str, str, str, str, str, bytes, bytes, int, str, str, bytes]
 
@@ -68,7 +69,7 @@ def receipt_row(payload: Payload, received_at: datetime) -> ReceiptRow:
         said + digest[:16],
         (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds,
         _STORED,
-        _OWED,
+        _NOT_OWED if payload.door is Door.COMMAND else _OWED,
         raw,
     )
 

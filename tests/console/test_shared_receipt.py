@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, update
 
+from adapters.ports.intake import Door, Media, Payload
 from broker.access.roles import Role
 from broker.demo.people import CLINIC, LAB, PEOPLE
+from broker.store.receipts import ReceiptAppender, receipt_row
 from broker.store.report_tables import lab_report
 from broker.store.schema import record
 from tests.access.web_people import SignedIn
@@ -75,3 +78,32 @@ def test_a_trial_of_reading_it_again_tells_each_clinic_of_its_own_orders_alone(
             assert row.order_code in body
     finally:
         console.write(lambda c: c.execute(delete(record).where(record.c.slot == "99/x")))
+
+
+@pytest.mark.slow
+def test_what_a_person_put_right_says_who_did_and_waits_for_no_answer(
+    console: RunningConsole,
+) -> None:
+    lab = console.sign_in(Role.LAB, [LAB])
+    raw = b'{"group": "0a", "by": "\xe7\x8e\x8b (wang)", "records": {}}'
+    now = datetime(2026, 11, 20, 4, tzinfo=UTC)
+    was = console.write(
+        lambda c: c.execute(select(record.c.receipt_id).where(record.c.id == 1)).scalar_one()
+    )
+
+    def put_right(connection: Connection) -> None:
+        row = receipt_row(Payload("", Door.COMMAND, Media.CORRECTION, raw, name="0a"), now)
+        (kept,) = ReceiptAppender(connection).append(connection, [row])
+        newer = update(record).where(record.c.id == 1)
+        connection.execute(newer.values(receipt_id=kept.receipt_id))
+
+    console.write(put_right)
+    try:
+        _, page = ask(console, "/records/1", lab)
+        assert "王 (wang) · 更正" in page
+        assert "尚無人查看" not in page
+        assert "尚未回覆" not in page
+        assert "· 人工 · 更正 ·" in page
+    finally:
+        back = update(record).where(record.c.id == 1).values(receipt_id=was)
+        console.write(lambda c: c.execute(back))

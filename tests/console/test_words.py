@@ -56,6 +56,28 @@ def test_every_text_that_a_page_names_exists() -> None:
     assert missing == set()
 
 
+# Where an action is written into the audit trail: by its name, or as an order of a person.
+_NOTED = re.compile(
+    r"""\b(?:note_of_person|audit|_note(?=\(connection, by))\("""
+    r"""(?:[^()"]|\([^()]*\)|"")*?"([a-z-]+)\""""
+    r"""|action="([a-z-]+)",\s+kind="""
+)
+
+
+def test_every_action_of_the_audit_trail_is_told_in_words() -> None:
+    room = FOLDER.parents[1]
+    noted: set[str] = set()
+    for path in room.rglob("*.py"):
+        if path.is_relative_to(room / "web" / "api") or path.name == "notices.py":
+            continue
+        noted |= {first or second for first, second in _NOTED.findall(path.read_text("utf-8"))}
+    orders = {"check-report", "fix", "opt-out", "decide", "codes", "codes-confirm", "uploaded"}
+    orders |= {"list-begin", "nhi-overview", "visits", "cards", "retention"}
+    assert {"sign-in-refused", "choose-password", "sign-out-everywhere", "revoke"} <= noted
+    told = {name.removeprefix("audit.action_").replace("_", "-") for name in all_words()}
+    assert (noted | orders) - told == set()
+
+
 def test_every_page_has_a_name() -> None:
     for page in PAGES:
         assert say("zh", f"pages.{page.name}") != say("en", f"pages.{page.name}")

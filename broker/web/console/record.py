@@ -193,6 +193,7 @@ def _values(
         "size": len(way.receipt.raw),
         "is_erased": not way.receipt.raw and way.receipt.sha256 != _OF_NOTHING,
         "report": report_of_way(way, desk),
+        "put_right_by": _put_right_by(way),
         "fields": _fields(row, findings, desk, language, clear),
         "findings": [_shown(each, desk, language) for each in findings],
         "verdicts": [
@@ -204,6 +205,13 @@ def _values(
         and not row.body,
         "may_dismiss": _may_dismiss(row, findings),
     }
+
+
+def _put_right_by(way: RecordWay) -> str:
+    """The name that a correction by hand was given under; ``""`` for what a sender sent."""
+    if way.receipt.media != Media.CORRECTION.value or not way.receipt.raw:
+        return ""
+    return str(json.loads(way.receipt.raw).get("by", ""))
 
 
 def report_of_way(way: RecordWay, desk: Desk) -> LabReport | None:

@@ -17,6 +17,7 @@ from broker.web.console.desk import DESK
 from broker.web.console.wording import say, say_or
 from broker.web.identity import csrf_token, person_of
 from mapping.errors import Language
+from mapping.place_words import chinese_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ def _ways(language: Language, now: Any) -> Mapping[str, Callable[..., Any]]:
         "t": lambda name, **values: say(language, name, **values),
         "t_or": lambda name, fallback: say_or(language, name, fallback),
         "moment": lambda at: looks.moment(at, now),
+        "place": chinese_place if language == "zh" else str,
         "clock_time": looks.clock_time,
         "remaining": lambda due: looks.remaining(due, now, language),
         "duration": lambda span: looks.duration(span, language),
