@@ -246,7 +246,7 @@ class Deliveries:
 
     def _secret(self, agreement: DeliveryAgreement) -> str:
         if agreement.secret is None:
-            raise SecretUnavailable(place=agreement.name, reason="none is set")
+            raise SecretUnavailable(place=agreement.name, reason="none is set", reason_zh="未設定")
         return agreement.secret.read(self._environ).reveal()
 
 

@@ -21,7 +21,7 @@ def notice_senders(
 
     def secret_of(each: NoticeSettings) -> str:
         if each.secret is None:
-            raise SecretUnavailable(place=each.name, reason="none is set")
+            raise SecretUnavailable(place=each.name, reason="none is set", reason_zh="未設定")
         return each.secret.read(environ).reveal()
 
     def sender(each: NoticeSettings) -> NoticeSender:

@@ -58,7 +58,9 @@ def _data_folder(config: Path | None) -> Path:
     settings = load_settings(config, os.environ)
     if settings.store.is_shared:
         raise BackupImpossible(
-            folder=settings.data_dir, reason="the store is PostgreSQL's: use pg_dump"
+            folder=settings.data_dir,
+            reason="the store is PostgreSQL's: use pg_dump",
+            reason_zh="資料庫為 PostgreSQL，請使用 pg_dump",
         )
     return settings.data_dir
 

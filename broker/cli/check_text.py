@@ -11,6 +11,7 @@ from broker.cli.record_preview import RecordPreview
 from mapping.catalogue.tables import order_code
 from mapping.errors import Language
 from mapping.finding import Finding, Severity
+from mapping.place_words import chinese_place
 from mapping.record import Fields
 from mapping.rules.unchecked import NOT_RUN
 
@@ -113,7 +114,8 @@ def _counts(result: FileCheck, zh: bool) -> Iterator[str]:
 def _record(number: int, preview: RecordPreview, zh: bool) -> Iterator[str]:
     known = order_code(preview.order_code)
     name = f" {known.name_zh}" if known else ""
-    yield f"  [{number}] {preview.order_code}{name} ({preview.place})"
+    place = chinese_place(preview.place) if zh else preview.place
+    yield f"  [{number}] {preview.order_code}{name} ({place})"
     fields = preview.record.header
     header = " ".join(f"{tag}={fields[tag].value}" for tag in sorted(fields, key=_tag_order))
     if header:
@@ -155,7 +157,8 @@ def _row(row: Fields) -> str:
 def _finding(finding: Finding, language: Language) -> Iterator[str]:
     message, remedy = finding_texts(finding, language)
     severity = _SEVERITIES[finding.severity][language == "zh"]
-    place = " ".join(part for part in (finding.place, finding.field) if part)
+    at = chinese_place(finding.place) if language == "zh" else finding.place
+    place = " ".join(part for part in (at, finding.field) if part)
     colon = "：" if language == "zh" else ": "
     yield f"  {severity} {finding.code}" + (f" ({place})" if place else "") + colon + message
     if remedy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +14,11 @@ from broker.config.problems import InvalidSettings, SettingsUnreadable
 from broker.config.reading import SettingsReader
 from broker.config.schema import SETTINGS
 from broker.config.settings import Settings
+from broker.system_reason import system_reason
+from mapping.place_words import chinese_place
 
 MAX_FILE_BYTES = 8 * 1024 * 1024
+_POSITION = re.compile(r"line [0-9]+, column [0-9]+")
 
 
 def load_settings(path: Path | None, environ: Mapping[str, str]) -> Settings:
@@ -43,19 +47,31 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(MAX_FILE_BYTES + 1)
         if len(raw) > MAX_FILE_BYTES:
-            raise SettingsUnreadable(file=path, reason="it is larger than 8 MiB")
+            raise SettingsUnreadable(
+                file=path, reason="it is larger than 8 MiB", reason_zh="超過 8 MiB"
+            )
         return raw.decode("utf-8-sig")
     except OSError as error:
-        raise SettingsUnreadable(file=path, reason=error.strerror or type(error).__name__) from None
+        said, said_zh = system_reason(error)
+        raise SettingsUnreadable(file=path, reason=said, reason_zh=said_zh) from None
     except UnicodeDecodeError as error:
         raise SettingsUnreadable(
-            file=path, reason=f"it is not UTF-8 at byte {error.start}"
+            file=path,
+            reason=f"it is not UTF-8 at byte {error.start}",
+            reason_zh=f"第 {error.start} 位元組不是 UTF-8 編碼",
         ) from None
 
 
 def _parse(text: str, path: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SettingsUnreadable(file=path, reason=reason) from None
+    except RecursionError:
+        raise SettingsUnreadable(
+            file=path, reason="it is nested too deeply", reason_zh="層數過多"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        at = _POSITION.search(str(error))
+        place = chinese_place(at[0] if at else "the end")
+        raise SettingsUnreadable(
+            file=path, reason=str(error), reason_zh=f"TOML 語法錯誤（{place}）"
+        ) from None

@@ -14,7 +14,7 @@ class SettingsUnreadable(LabbrokerError):
         "Check the path and the TOML syntax; examples/labbroker.toml shows a whole file.",
     )
     zh = (
-        "無法讀取設定檔 {file}：{reason}。",
+        "無法讀取設定檔 {file}：{reason_zh}。",
         "請檢查路徑與 TOML 語法；完整範例見 examples/labbroker.toml。",
     )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from broker.system_reason import system_reason
 from mapping.errors import LabbrokerError
 
 HIDDEN = "<secret>"
@@ -59,7 +60,7 @@ class SecretUnavailable(LabbrokerError):
         "Put the secret there, readable by the service's own user alone (mode 0600).",
     )
     zh = (
-        "無法使用 {place} 的密碼：{reason}。",
+        "無法使用 {place} 的密碼：{reason_zh}。",
         "請將密碼放置於該處，且僅限服務帳號可讀取（權限 0600）。",
     )
 
@@ -79,17 +80,28 @@ class SecretReference:
         file = self.file
         value = environ.get(self.variable, "") if file is None else self._file_text(file)
         if not value:
-            raise SecretUnavailable(place=self, reason="it is empty or missing")
+            raise SecretUnavailable(
+                place=self, reason="it is empty or missing", reason_zh="未設定或為空白"
+            )
         return Secret(value)
 
     def _file_text(self, file: Path) -> str:
         try:
             mode = file.stat().st_mode
             if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-                raise SecretUnavailable(place=self, reason="other users can read the file")
+                raise SecretUnavailable(
+                    place=self,
+                    reason="other users can read the file",
+                    reason_zh="其他使用者可讀取此檔案",
+                )
             return file.read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SecretUnavailable(place=self, reason=type(error).__name__) from None
+        except UnicodeDecodeError:
+            raise SecretUnavailable(
+                place=self, reason="it is not UTF-8", reason_zh="不是 UTF-8 編碼"
+            ) from None
+        except OSError as error:
+            said, said_zh = system_reason(error)
+            raise SecretUnavailable(place=self, reason=said, reason_zh=said_zh) from None
 
 
 def parse_secret_reference(text: str, folder: Path) -> SecretReference | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from broker.system_reason import system_reason
 from mapping.errors import LabbrokerError
 
 STORE = "labbroker.sqlite"
@@ -37,7 +38,7 @@ class BackupUnusable(LabbrokerError):
         "The backup {folder} cannot be used: {reason}.",
         "Take another backup; look at the disk that holds this one.",
     )
-    zh = ("備份 {folder} 無法使用：{reason}。", "請改用其他備份，並檢查存放此備份的磁碟。")
+    zh = ("備份 {folder} 無法使用：{reason_zh}。", "請改用其他備份，並檢查存放此備份的磁碟。")
 
 
 class BackupImpossible(LabbrokerError):
@@ -46,7 +47,7 @@ class BackupImpossible(LabbrokerError):
         "No backup was made in {folder}: {reason}.",
         "Give a folder on a disk with room that does not exist yet or is empty.",
     )
-    zh = ("未能在 {folder} 建立備份：{reason}。", "請指定空間足夠且尚不存在或為空的資料夾。")
+    zh = ("未能在 {folder} 建立備份：{reason_zh}。", "請指定空間足夠且尚不存在或為空的資料夾。")
 
 
 class NotEmpty(LabbrokerError):
@@ -77,10 +78,14 @@ def make_backup(data: Path, target: Path, now: datetime) -> Backup:
     """
     source = data / STORE
     if not source.is_file():
-        raise BackupImpossible(folder=target, reason=f"there is no store in {data}")
-    if target.exists() and any(target.iterdir()):
-        raise BackupImpossible(folder=target, reason="the folder is not empty")
+        raise BackupImpossible(
+            folder=target, reason=f"there is no store in {data}", reason_zh=f"{data} 中沒有資料庫"
+        )
     try:
+        if target.exists() and any(target.iterdir()):
+            raise BackupImpossible(
+                folder=target, reason="the folder is not empty", reason_zh="該資料夾不是空的"
+            )
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
         target.chmod(0o700)
         _copy_store(source, target / STORE)
@@ -94,8 +99,13 @@ def make_backup(data: Path, target: Path, now: datetime) -> Backup:
         _write(target / MANIFEST, manifest)
         made = verify_backup(target)
         _write(data / _LAST, {"made_at": made.made_at.isoformat()})
-    except (OSError, sqlite3.Error) as error:
-        raise BackupImpossible(folder=target, reason=type(error).__name__) from error
+    except OSError as error:
+        said, said_zh = system_reason(error)
+        raise BackupImpossible(folder=target, reason=said, reason_zh=said_zh) from error
+    except sqlite3.Error as error:
+        raise BackupImpossible(
+            folder=target, reason=f"SQLite says {error}", reason_zh=f"SQLite 訊息 {error}"
+        ) from error
     return made
 
 
@@ -107,33 +117,55 @@ def verify_backup(folder: Path) -> Backup:
         made_at = datetime.fromisoformat(manifest["made_at"])
         known = dict(manifest["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise BackupUnusable(folder=folder, reason=f"{MANIFEST} is missing or unreadable") from None
+        raise BackupUnusable(
+            folder=folder,
+            reason=f"{MANIFEST} is missing or unreadable",
+            reason_zh=f"缺少 {MANIFEST} 或無法讀取",
+        ) from None
     found = {str(path.relative_to(folder).as_posix()) for path in _files(folder)}
     missing = sorted(known.keys() - found)
     if missing:
-        raise BackupUnusable(folder=folder, reason=f"{len(missing)} files are missing")
+        raise BackupUnusable(
+            folder=folder,
+            reason=f"files are missing: {len(missing)}",
+            reason_zh=f"缺少 {len(missing)} 個檔案",
+        )
     for name, digest in known.items():
         try:
             same = _digest(folder / name) == digest
         except OSError:
             same = False
         if not same:
-            raise BackupUnusable(folder=folder, reason=f"{Path(name).name} has changed")
+            raise BackupUnusable(
+                folder=folder,
+                reason=f"{Path(name).name} has changed",
+                reason_zh=f"{Path(name).name} 已被變更",
+            )
     try:
         with closing(_open_read_only(folder / STORE)) as store:
             problems = [row[0] for row in store.execute("PRAGMA integrity_check(1)")]
             if problems != ["ok"]:
-                raise BackupUnusable(folder=folder, reason="SQLite finds the store damaged")
+                raise BackupUnusable(
+                    folder=folder,
+                    reason="SQLite finds the store damaged",
+                    reason_zh="SQLite 檢查發現資料庫損毀",
+                )
             counts = [
                 store.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
                 for table in ("receipt", "record")
             ]
             sealed = {f"{row[0]}.zip" for row in store.execute("SELECT stem FROM package")}
     except sqlite3.Error:
-        raise BackupUnusable(folder=folder, reason="the store cannot be read") from None
+        raise BackupUnusable(
+            folder=folder, reason="the store cannot be read", reason_zh="資料庫無法讀取"
+        ) from None
     there = {Path(name).name for name in known}
     if not sealed <= there:
-        raise BackupUnusable(folder=folder, reason=f"{len(sealed - there)} packages are missing")
+        raise BackupUnusable(
+            folder=folder,
+            reason=f"packages are missing: {len(sealed - there)}",
+            reason_zh=f"缺少 {len(sealed - there)} 個上傳檔",
+        )
     return Backup(folder, made_at, counts[0], counts[1], len(known))
 
 
@@ -154,7 +186,8 @@ def restore_backup(folder: Path, data: Path) -> Backup:
         # Last: whoever sees a store sees all of it.
         part.replace(data / STORE)
     except OSError as error:
-        raise BackupImpossible(folder=data, reason=type(error).__name__) from error
+        said, said_zh = system_reason(error)
+        raise BackupImpossible(folder=data, reason=said, reason_zh=said_zh) from error
     return found
 
 
