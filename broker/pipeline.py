@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection, Engine
 
@@ -34,6 +35,7 @@ from broker.store.receipts import finish_receipt, open_receipts
 from broker.store.records import store_drafts
 from broker.store.results import store_report_index
 from broker.store.rows import AnyRow
+from broker.store.savepoints import attempt_together
 from broker.store.visit_lookup import stored_visits
 from broker.store.visits import requeue_rivals, store_visits
 from broker.store.writer import Writer
@@ -57,6 +59,10 @@ _BUSY_SECONDS = 0.05
 # Under a flood the pipeline still gets this part of the time: its backlog must not stand still.
 _SHARE_WHEN_BUSY = 0.1
 _MEDIA = frozenset(media.value for media in Media)
+# Who sends a receipt meanwhile waits for these: some twenty milliseconds.
+_DRAFTS_AT_ONCE = 80
+_SHARES_A_COMMIT = frozenset({Content.REPORTS.value, ""})
+"""Results, and what could not be read."""
 _LARGE_BYTES = 200_000
 # Spreadsheets unfold to many times their size, in parsers that are not ours.
 _READ_APART = frozenset({Media.XLSX.value, Media.XLS.value, Media.DBF.value, Media.NHI_ZIP.value})
@@ -203,8 +209,7 @@ class Pipeline:
                 await asyncio.sleep(0)
         if len(works) == 1 and len(works[0].visits) > VISITS_AT_ONCE:
             works[0] = await self._import(works[0], again=bool(rows[0].content))
-        futures = [self._writer.write(self._store(work, turn)) for work in works]
-        outcomes = await asyncio.gather(*futures, return_exceptions=True)
+        outcomes = await self._store_all(works, turn)
         if any(isinstance(outcome, LeaseLost) for outcome in outcomes):
             # Another node reads them now.
             return len(works)
@@ -255,6 +260,20 @@ class Pipeline:
             self.wake()
         stored = len(work.visits)
         return replace(work, visits=work.visits[-VISITS_AT_ONCE:], visits_stored=stored)
+
+    async def _store_all(self, works: list[_Work], turn: Turn) -> list[BaseException | None]:
+        """Store in their order; why each of them failed. Every commit waits for the disk, so
+        several receipts share one, but not while senders wait for the writer too."""
+        groups = list(_groups(works, 1 if self._busy() else _DRAFTS_AT_ONCE))
+        futures = []
+        for group in groups:
+            stores = [self._store(work, turn) for work in group]
+            futures.append(self._writer.write(partial(attempt_together, works=stores)))
+        outcomes: list[BaseException | None] = []
+        found = await asyncio.gather(*futures, return_exceptions=True)
+        for group, outcome in zip(groups, found, strict=True):
+            outcomes += [outcome] * len(group) if isinstance(outcome, BaseException) else outcome
+        return outcomes
 
     async def _give_up(self, work: _Work, error: Exception, turn: Turn) -> _Work:
         """What came of a receipt cannot be stored: quarantine it, so that the next goes on."""
@@ -409,6 +428,22 @@ class Pipeline:
     def _check(self, record: UploadRecord) -> tuple[Finding, ...]:
         today = self._clock().astimezone(TAIPEI).date()
         return check_record(record, self._drafting.lists.context(today))
+
+
+def _groups(works: Sequence[_Work], drafts_at_once: int) -> Iterator[list[_Work]]:
+    """``works`` in their order, so many drafts together. What brings anything but results has a
+    group of its own."""
+    group: list[_Work] = []
+    size = 0
+    for work in works:
+        weight = max(1, len(work.drafts)) if work.content in _SHARES_A_COMMIT else drafts_at_once
+        if group and size + weight > drafts_at_once:
+            yield group
+            group, size = [], 0
+        group.append(work)
+        size += weight
+    if group:
+        yield group
 
 
 def _requeue_rivals(connection: Connection, work: _Work) -> int:

@@ -14,12 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+import pytest
+from sqlalchemy import Connection, func, select
 
 from adapters.ports.intake import Door, Media, Payload
+from broker import pipeline
 from broker.bootstrap.readers import READERS
 from broker.demo.messages import Line, Times, oru
 from broker.demo.people import PEOPLE
+from broker.store.records import StoredDrafts
 from broker.store.schema import receipt
 from tests.conftest import Tell
 from tests.integration.broker_stage import NOW, Stage, open_stage
@@ -91,3 +94,38 @@ async def test_one_in_a_hundred_that_crashes_its_reader_stops_no_other(
     tell(f"{poison} of {RESULTS} crash their reader: {share:.2f} of the clean throughput")
     if RESULTS >= PROMISED:
         assert share > SHARE
+
+
+async def test_a_result_that_cannot_be_stored_costs_none_of_those_that_share_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_stage(tmp_path) as stage:
+        jobs: list[int] = []
+        room: Any = pipeline
+        store, write = room.store_drafts, stage.writer.write
+        poison = 3
+
+        def poisoned(connection: Connection, receipt_id: int, *rest: Any) -> StoredDrafts:
+            stored: StoredDrafts = store(connection, receipt_id, *rest)
+            if receipt_id == poison:
+                raise ValueError("A123456789")
+            return stored
+
+        def counted(work: Callable[[Connection], Any]) -> Any:
+            jobs.append(1)
+            return write(work)
+
+        for number in range(1, 6):
+            person = replace(PEOPLE[1], national_id=made_up_id(number))
+            raw = oru(str(number), person, "CREA", f"N{number}", (LINE,), Times.before(NOW))
+            await stage.intake.receive(Payload("lab", Door.MLLP, Media.HL7V2, raw, str(number)))
+        monkeypatch.setattr(room, "store_drafts", poisoned)
+        monkeypatch.setattr(stage.writer, "write", counted)
+        await stage.work()
+        assert len(jobs) == 2, "one for the five, one to give up the one"
+        with stage.reader.connect() as connection:
+            found = connection.execute(select(receipt.c.id, receipt.c.state)).all()
+        assert dict(map(tuple, found)) == {
+            number: "quarantined" if number == poison else "parsed" for number in range(1, 6)
+        }
+        assert [row.receipt_id for row in stage.records()] == [1, 2, 4, 5]
