@@ -1,4 +1,4 @@
-"""What the system says of a file or folder, in both languages."""
+"""What the system says of a file, a folder or a port, in both languages."""
 
 from __future__ import annotations
 
@@ -15,11 +15,19 @@ _REASONS = {
     errno.ENOSPC: ("the disk is full", "磁碟空間不足"),
     errno.EIO: ("the disk cannot be read", "磁碟讀取失敗"),
     errno.ENAMETOOLONG: ("the name is too long", "檔名過長"),
+    errno.EADDRINUSE: ("another program uses it", "已由其他程式使用"),
+    errno.EADDRNOTAVAIL: ("this machine has no such address", "本機沒有此位址"),
+    errno.ECONNREFUSED: ("nothing listens there", "該處沒有程式接聽"),
+    errno.EHOSTUNREACH: ("it cannot be reached", "網路無法連通"),
+    errno.ENETUNREACH: ("it cannot be reached", "網路無法連通"),
+    errno.ETIMEDOUT: ("no answer in time", "逾時未回應"),
 }
 
 
 def system_reason(error: Exception) -> tuple[str, str]:
-    """What the system says of a file, in English and in Chinese."""
+    """What the system says, in English and in Chinese."""
+    if isinstance(error, TimeoutError):
+        return _REASONS[errno.ETIMEDOUT]
     number = getattr(error, "errno", None)
     if number in _REASONS:
         return _REASONS[number]

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from broker.cli.outcome import Outcome, fail, ok, warn
+from broker.system_reason import system_reason
 
 # WAL-reset corruption: sqlite.org/wal.html#walresetbug.
 _SQLITE_BAD_FROM = (3, 7, 0)
@@ -76,11 +77,12 @@ def check_data_folder(folder: Path, mounts: str | None = None) -> Outcome:
             probe.flush()
             os.fsync(probe.fileno())
     except OSError as error:
+        said, said_zh = system_reason(error)
         return fail(
             "data folder",
             (
-                f"{nearest} cannot be written ({error.strerror}).",
-                f"無法寫入 {nearest}（{error.strerror}）。",
+                f"{nearest} cannot be written ({said}).",
+                f"無法寫入 {nearest}（{said_zh}）。",
             ),
             (
                 "Give the service's user the right to write there, or set another data_dir.",
@@ -165,11 +167,12 @@ def check_port(check: str, host: str, port: int) -> Outcome:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
+        said, said_zh = system_reason(error)
         return warn(
             check,
             (
-                f"{place} cannot be taken ({error.strerror}).",
-                f"無法使用 {place}（{error.strerror}）。",
+                f"{place} cannot be taken ({said}).",
+                f"無法使用 {place}（{said_zh}）。",
             ),
             (
                 "Fine if the service runs already; "

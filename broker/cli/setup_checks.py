@@ -18,12 +18,14 @@ from broker.cli.convert_report import not_checked_here
 from broker.cli.outcome import Outcome, fail, failed_by, ok, warn
 from broker.config import Settings
 from broker.config.settings import InstitutionSettings
+from broker.system_reason import system_reason
 from mapping.claim import count_by_month
 from mapping.errors import LabbrokerError
 from mapping.profile import Route
 from mapping.rules import unchecked_codes
 
 _EXPIRY_WARNING = timedelta(days=30)
+_AUTHORITY = Path("credentials", "authority", "authority.pem")
 _CONNECT_SECONDS = 2.0
 
 
@@ -142,13 +144,15 @@ def check_channel(settings: Settings, online: bool) -> Outcome:
         with socket.create_connection((host, port), timeout=_CONNECT_SECONDS):
             return ok("channel", (f"{host}:{port} answers.", f"{host}:{port} 可連線。"))
     except OSError as error:
-        reason = error.strerror or type(error).__name__
+        said, said_zh = system_reason(error)
+        data, trust = settings.data_dir / "gateway", settings.data_dir / _AUTHORITY
+        start = f"labbroker sandbox --port {port} --data {data} --trust {trust}"
         return warn(
             "channel",
-            (f"{host}:{port} does not answer ({reason}).", f"{host}:{port} 無法連線（{reason}）。"),
+            (f"{host}:{port} does not answer ({said}).", f"{host}:{port} 無法連線（{said_zh}）。"),
             (
-                "Start the stand-in gateway with `labbroker sandbox`.",
-                "請以 `labbroker sandbox` 啟動模擬閘道。",
+                f"Start the stand-in gateway with `{start}`.",
+                f"請以 `{start}` 啟動模擬閘道。",
             ),
         )
 

@@ -88,6 +88,21 @@ def test_pages_fit_a_phone_and_print_without_their_frame(
         assert visit.page.locator("#way-title").is_visible()
 
 
+def test_a_phone_shows_which_page_is_open_and_fits_a_file_to_choose(
+    console: RunningConsole, browser: Browser
+) -> None:
+    with visiting(browser, console, console.sign_in(Role.OPERATOR), width=390) as visit:
+        for path in ("/rates", "/settings"):
+            visit.open(path)
+            here = visit.page.locator(".side [aria-current]").bounding_box()
+            assert here is not None
+            assert here["x"] >= 0, path
+            assert here["x"] + here["width"] <= 390, path
+        visit.open(f"/rates/{CLINIC}")
+        wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert visit.page.evaluate(wide) <= 0
+
+
 def test_the_keyboard_leads_everywhere(console: RunningConsole, browser: Browser) -> None:
     with visiting(browser, console, console.sign_in(Role.OPERATOR)) as visit:
         page = visit.page

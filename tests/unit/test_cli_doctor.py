@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import shlex
 import socket
 import sys
 import time
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from adapters.card.software_key import SoftwareKey, create_rehearsal_key
-from broker.cli import machine_checks
+from broker.cli import machine_checks, sandbox
 from broker.cli.machine_checks import (
     check_card_parts,
     check_clock,
@@ -132,7 +134,10 @@ def listener() -> Iterator[int]:
 
 
 def test_a_taken_port_is_warned_of(listener: int) -> None:
-    assert check_port("mllp port", "127.0.0.1", listener).status is Status.WARN
+    told = check_port("mllp port", "127.0.0.1", listener)
+    assert told.status is Status.WARN
+    assert "another program uses it" in told.message("en")
+    assert "已由其他程式使用" in told.message("zh")
 
 
 @pytest.mark.parametrize(
@@ -147,6 +152,20 @@ def test_a_taken_port_is_warned_of(listener: int) -> None:
 def test_only_a_local_channel_is_tried_by_itself(tmp_path: Path, url: str, status: Status) -> None:
     settings = settings_of(tmp_path, f"[channel.sandbox]\nbase_url = '{url}'\n")
     assert check_channel(settings, online=False).status is status
+
+
+def test_a_gateway_that_is_not_there_is_started_by_the_command_that_is_shown(
+    tmp_path: Path,
+) -> None:
+    told = check_channel(
+        settings_of(tmp_path, "[channel.sandbox]\nbase_url = 'http://127.0.0.1:1'\n"), online=False
+    )
+    _, *command = shlex.split(told.next_step("en").split("`")[1])
+    parser = argparse.ArgumentParser()
+    sandbox.add_parser(parser.add_subparsers())
+    asked = parser.parse_args(command)
+    assert (asked.port, asked.data.name, asked.trust[0].name) == (1, "gateway", "authority.pem")
+    assert "該處沒有程式接聽" in told.message("zh")
 
 
 def test_a_channel_that_answers_is_fine(tmp_path: Path, listener: int) -> None:

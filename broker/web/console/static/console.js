@@ -73,6 +73,14 @@
     }
   }
 
+  // On a narrow screen the pages stand in one row: the present one is brought into view.
+  const here = document.querySelector(".side [aria-current]");
+  const row = here?.closest("ul");
+  if (row && row.scrollWidth > row.clientWidth) {
+    const [at, from] = [here.getBoundingClientRect(), row.getBoundingClientRect()];
+    row.scrollLeft += at.left - from.left - (row.clientWidth - at.width) / 2;
+  }
+
   const keys = document.getElementById("keys");
   for (const each of document.querySelectorAll("[data-opens]"))
     each.addEventListener("click", () => document.getElementById(each.dataset.opens).showModal());
