@@ -181,10 +181,10 @@ async def test_a_peer_that_says_nothing_is_closed(opened: Open) -> None:
 
 async def test_waiting_for_a_slow_commit_is_not_idle(opened: Open) -> None:
     intake = HeldIntake()
-    _, peer = await opened(intake, MllpLimits(idle_seconds=0.05))
+    _, peer = await opened(intake, MllpLimits(idle_seconds=0.25))
     await peer.write(enclose(numbered(1)))
     await intake.holds(1)
-    assert await peer.is_silent(0.3)
+    assert await peer.is_silent(0.5)
     intake.settle(1)
     assert await peer.answer() == ("AA", "M1", "")
 
@@ -277,6 +277,7 @@ async def test_reading_pauses_while_many_frames_wait(opened: Open) -> None:
     _, peer = await opened(intake, MllpLimits(unsettled_frames=4))
     for at in range(1, 9):
         await peer.write(enclose(numbered(at)))
+    await intake.holds(4)
     await asyncio.sleep(0.1)
     assert len(intake.offers) == 4
     for at in range(1, 5):
