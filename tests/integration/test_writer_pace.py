@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
@@ -62,14 +63,17 @@ async def test_long_work_is_spread_over_several_commits_in_its_order(
 
 async def test_a_receipt_does_not_wait_for_all_the_work_before_it(writer: Writer) -> None:
     finished: list[str] = []
+    offered = threading.Event()
 
     def slow(_: Connection) -> None:
+        assert offered.wait(20)
         time.sleep(0.006)
 
     futures = [writer.write(slow) for _ in range(20)]
     futures[-1].add_done_callback(lambda _: finished.append("work"))
     intake = DurableIntake(writer, on_stored=lambda: None)
     intake.offer(payload(1), lambda _: finished.append("receipt"))
+    offered.set()
     await asyncio.gather(*futures)
     await asyncio.sleep(0)
     assert finished == ["receipt", "work"]
