@@ -114,11 +114,14 @@ async def main():
         await stage.intake.receive(Payload("clinic", Door.FOLDER, Media.IC_CARD_XML, raw))
         writer = stage.pipeline.visit_import._writer
         write = writer.write
-        async def write_slowly(work):
-            done = await write(work)
-            await asyncio.sleep(0.5)
-            return done
-        writer.write = write_slowly
+        parts = 0
+        async def write_two(work):
+            nonlocal parts
+            parts += 1
+            if parts > 2:
+                await asyncio.Event().wait()  # Until it is killed.
+            return await write(work)
+        writer.write = write_two
         await stage.work()
 asyncio.run(main())
 """
