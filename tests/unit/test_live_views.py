@@ -141,7 +141,9 @@ async def test_all_who_watch_share_one_look(stage: Stage, monkeypatch: pytest.Mo
     for each in joined:
         await each.__aenter__()
     before = [await told(view) for view in views]
-    await asyncio.sleep(0.2)
+    while len(looks) < 2:  # noqa: ASYNC110 - for the first, and as the watch begins
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
     seen = len(looks)
     assert seen <= 3
     stage.change(hold(1))
