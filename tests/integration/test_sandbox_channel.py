@@ -199,14 +199,14 @@ async def test_a_gateway_that_takes_repeats_shows_them_in_its_ledger(
 
 
 async def test_nobody_listening_is_not_delivered(keys: Keys) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    async with SandboxChannel(f"http://127.0.0.1:{port}") as channel:
-        with pytest.raises(NotDelivered):
-            await channel.submit(good_package(), keys.key)
-        with pytest.raises(OutcomeUnknown):
-            await channel.query(good_package(), keys.key)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+        async with SandboxChannel(f"http://127.0.0.1:{port}") as channel:
+            with pytest.raises(NotDelivered):
+                await channel.submit(good_package(), keys.key)
+            with pytest.raises(OutcomeUnknown):
+                await channel.query(good_package(), keys.key)
 
 
 async def test_a_name_that_does_not_exist_is_not_delivered(keys: Keys) -> None:
