@@ -154,17 +154,26 @@ async def test_a_node_keeps_what_it_holds_and_another_takes_over_when_it_is_gone
         location = store_at(tmp_path)
     loop = asyncio.get_running_loop()
     writer = SharedWriter(open_writer(location), loop, holder="one")
-    span = timedelta(seconds=1)
+    span = timedelta(seconds=4)
     one, two = (SharedNode(writer, span=span, holder=name) for name in ("one", "two"))
     held = await one.take("watch")
     assert held is not None
     assert await one.take("watch") is None
     keeping = loop.create_task(one.run())
-    await asyncio.sleep(1.5)
+    kept_until = set()
+    async with asyncio.timeout(20):
+        while len(kept_until) < 3:
+            kept_until.add(
+                await writer.write(lambda c: c.execute(select(lease.c.until_at)).scalar())
+            )
+            await asyncio.sleep(0.05)
     assert await two.take("watch") is None
     await writer.write(held.require)
     keeping.cancel()
-    async with asyncio.timeout(10):
+    ends = held.lease
+    assert ends is not None
+    await writer.write(lambda c: renew_lease(c, ends, timedelta(seconds=0.2)))
+    async with asyncio.timeout(20):
         while (taken := await two.take("watch")) is None:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     with pytest.raises(LeaseLost):
