@@ -136,7 +136,7 @@ async def test_a_crash_of_the_library_harms_only_its_process(
 async def test_a_window_that_waits_for_a_click_ends_with_its_process(
     stage: Stage, fault: str, arrived: int
 ) -> None:
-    channel = channel_of(EiiProcess(stage.library, stage.reader.file, timeout=2), stage.folder)
+    channel = channel_of(EiiProcess(stage.library, stage.reader.file, timeout=4), stage.folder)
     stage.reader.fault(fault)
     with pytest.raises(OutcomeUnknown) as unknown:
         await channel.submit(good_package(), stage.sam)
