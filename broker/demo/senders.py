@@ -43,14 +43,15 @@ async def post_fhir(rehearsal: Rehearsal, bodies: list[tuple[str, bytes]], tell:
 
 
 def drop_file(folder: Path, name: str, raw: bytes) -> None:
-    """Write beside, sync, rename, mark: the file is whole from its first moment, and says so."""
+    """Write beside, sync, mark, rename: the file is whole from its first moment, and says so."""
     partial = folder / f".{name}.part"
     with partial.open("wb") as file:
         file.write(raw)
         file.flush()
         os.fsync(file.fileno())
-    partial.rename(folder / name)
+    # A file that were marked only later might be taken before, and its mark lie there for good.
     (folder / f"{name}.done").touch()
+    partial.rename(folder / name)
 
 
 async def send_folder(rehearsal: Rehearsal, folder: Path, tell: Tell) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from broker.demo.senders import drop_file
+
 
 def labbroker(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -114,6 +116,22 @@ def test_the_files_of_a_folder_go_through_the_doors(tmp_path: Path) -> None:
     told = json.loads(result.stdout)
     assert told["results"] == 5
     assert told["held_reasons"] == {"unmatched": 5}
+
+
+def test_a_dropped_file_is_marked_as_whole_from_its_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked: list[bool] = []
+    rename = Path.rename
+
+    def look(path: Path, target: Path) -> Path:
+        marked.append(Path(f"{target}.done").exists())
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", look)
+    drop_file(tmp_path, "a.csv", b"whole")
+    assert marked == [True]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.csv", "a.csv.done"}
 
 
 def test_a_missing_input_folder_is_told_in_one_sentence() -> None:
