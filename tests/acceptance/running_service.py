@@ -19,16 +19,22 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import aiohttp
+import pytest
+from sqlalchemy import Engine
 
 from adapters.card.software_key import create_rehearsal_authority, create_rehearsal_key
 from broker.demo.people import CLINIC, LAB
 from broker.sandbox.settings import DOCUMENTED_PASSWORD
+from broker.store.overview import has_open_receipts
+from broker.store.packages import next_package_at
+from broker.store.ready_records import ready_overview
 
 CLINICS = (CLINIC, "3599900002", "3599900003")
 """Several, because a clinic has no more than 999 file numbers a day."""
 TOKEN = "a-token-of-the-acceptance-tests"
 _READY = re.compile(r"labbroker is ready: mllp://127\.0\.0\.1:(\d+) http://127\.0\.0\.1:(\d+)/fhir")
 _PATIENCE_SECONDS = 60.0
+_REST_SECONDS = 150
 
 _SETTINGS = """\
 data_dir = "store"
@@ -160,12 +166,13 @@ class Ground:
         )
 
     def waiting_files(self) -> list[Path]:
-        """Files that the folder door has neither taken nor refused."""
+        """Files that the folder door has neither taken nor refused. A mark alone is none: it stays
+        where the service was killed after it had taken the file."""
         return [
             path
             for inbox in (self.lab_inbox, self.visits_inbox)
             for path in inbox.iterdir()
-            if path.is_file()
+            if path.suffix != ".done" and path.is_file()
         ]
 
 
@@ -299,6 +306,28 @@ class GatewayProgram:
             assert answer.status == 200, await answer.text()
             told: dict[str, Any] = await answer.json()
             return told
+
+
+async def until_at_rest(reader: Engine, *grounds: Ground) -> None:
+    """Until nothing waits to be taken, read, sealed, sent or checked."""
+
+    def waiting() -> dict[str, object]:
+        # In the order of the way, so that nothing slips past from one to the next.
+        files = [path.name for ground in grounds for path in ground.waiting_files()]
+        with reader.connect() as connection:
+            found = {
+                "files": files,
+                "receipts": has_open_receipts(connection),
+                "records": ready_overview(connection),
+                "packages": next_package_at(connection),
+            }
+        return {what: waits for what, waits in found.items() if waits}
+
+    for _ in range(5 * _REST_SECONDS):
+        if not waiting():
+            return
+        await asyncio.sleep(0.2)
+    pytest.fail(f"not at rest after {_REST_SECONDS} seconds: {waiting()}")
 
 
 async def command_output(ground: Ground, *arguments: str) -> str:

@@ -28,9 +28,6 @@ import pytest
 from adapters.hl7.client import NotAcknowledged, connect
 from broker.demo.senders import drop_file
 from broker.store.engine import open_reader
-from broker.store.overview import has_open_receipts
-from broker.store.packages import next_package_at
-from broker.store.ready_records import ready_overview
 from tests.acceptance.running_service import (
     CLINICS,
     TOKEN,
@@ -39,13 +36,13 @@ from tests.acceptance.running_service import (
     Service,
     command_output,
     no_child_left,
+    until_at_rest,
 )
 from tests.acceptance.synthetic_load import Load, Sent, Way
 
 KILLS = int(os.environ.get("LABBROKER_KILLS", "6"))
 MLLP_CONNECTIONS = 4
 RESULTS_A_CYCLE = 90
-REST_SECONDS = 120.0
 
 # Whether the gateway took the package or not, the sender cannot know. A lagging query lies for
 # less than the settling time; a repeated name would be taken again and show in the ledger.
@@ -215,27 +212,6 @@ async def _drop_visits(
     drop_file(ground.visits_inbox, f"visits-{cycle}.xml", senders.load.visits_file(fresh))
 
 
-async def until_at_rest(ground: Ground) -> None:
-    """Until nothing waits to be taken, read, sealed, sent or checked."""
-    reader = open_reader(ground.store)
-
-    def busy() -> bool:
-        with reader.connect() as connection:
-            return bool(
-                ground.waiting_files()
-                or has_open_receipts(connection)
-                or ready_overview(connection)
-                or next_package_at(connection)
-            )
-
-    try:
-        async with asyncio.timeout(REST_SECONDS):
-            while busy():  # noqa: ASYNC110 - the state is another process's
-                await asyncio.sleep(0.2)
-    finally:
-        reader.dispose()
-
-
 def living_numbers(sent: Iterable[Sent]) -> dict[str, str]:
     """The value that must stand at NHI for each person with a visit: the last one told."""
     values: dict[str, str] = {}
@@ -265,7 +241,9 @@ async def test_what_was_acknowledged_is_there_once_and_uploaded_once(
         await gateway.clear_faults()
         service = await Service.start(ground)
         await senders.run(service, ground)
-        await until_at_rest(ground)
+        reader = open_reader(ground.store)
+        await until_at_rest(reader, ground)
+        reader.dispose()
         senders.forget_acknowledged()
         senders.read_done(ground)
         assert await service.child.stop() == 0

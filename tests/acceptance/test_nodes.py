@@ -23,9 +23,6 @@ from adapters.ports.intake import Media
 from broker.demo.senders import drop_file
 from broker.store.engine import open_reader
 from broker.store.location import StoreLocation
-from broker.store.overview import has_open_receipts
-from broker.store.packages import next_package_at
-from broker.store.ready_records import ready_overview
 from broker.store.schema import package, receipt
 from tests.acceptance.running_service import (
     CLINICS,
@@ -34,13 +31,13 @@ from tests.acceptance.running_service import (
     Service,
     command_output,
     no_child_left,
+    until_at_rest,
 )
 from tests.acceptance.synthetic_load import Load, Sent, Way
 from tests.postgresql_server import PostgresqlServer
 
 ROUNDS = int(os.environ.get("LABBROKER_NODE_ROUNDS", "2"))
 RESULTS_A_ROUND = 20
-REST_SECONDS = 100.0
 _STORE = """
 [store]
 url = "{url}"
@@ -95,24 +92,6 @@ async def send(service: Service, results: list[Sent], acknowledged: dict[str, Se
     except Exception as error:
         if type(error).__name__ != "NotAcknowledged":
             raise
-
-
-async def until_at_rest(reader: Engine, grounds: list[Node]) -> None:
-    """Until nothing waits to be taken, read, sealed, sent or checked."""
-
-    def busy() -> bool:
-        if any(ground.waiting_files() for ground in grounds):
-            return True
-        with reader.connect() as connection:
-            return bool(
-                has_open_receipts(connection)
-                or ready_overview(connection)
-                or next_package_at(connection)
-            )
-
-    async with asyncio.timeout(REST_SECONDS):
-        while busy():  # noqa: ASYNC110 - the state is other processes'
-            await asyncio.sleep(0.2)
 
 
 async def until_in_flight(reader: Engine) -> None:
@@ -172,7 +151,7 @@ async def test_a_node_that_dies_or_is_paused_in_a_send_costs_no_result_and_doubl
             missing = [each for each in new if each.control_id not in acknowledged]
             await send(services[1 - victim], missing, acknowledged)
         await gateway.clear_faults()
-        await until_at_rest(reader, grounds)
+        await until_at_rest(reader, *grounds)
         assert [await service.child.stop() for service in services] == [0, 0]
         ledger = await gateway.ledger()
         listed = (await command_output(grounds[1], "receipts", "--jsonl")).splitlines()
