@@ -160,7 +160,7 @@ async def test_a_node_keeps_what_it_holds_and_another_takes_over_when_it_is_gone
     assert held is not None
     assert await one.take("watch") is None
     keeping = loop.create_task(one.run())
-    kept_until = set()
+    kept_until: set[object] = set()
     async with asyncio.timeout(20):
         while len(kept_until) < 3:
             kept_until.add(
