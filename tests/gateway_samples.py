@@ -32,18 +32,32 @@ OPERATOR = "operator-of-the-tests"
 Fields = Mapping[str, str]
 
 
+def _past_midnight() -> timedelta:
+    began, hour = datetime.now(UTC), timedelta(hours=1)
+    return hour if taipei_day(began) != taipei_day(began + hour) else timedelta(0)
+
+
+_AHEAD = _past_midnight()
+"""So that no day ends in Taipei while a test is under way."""
+
+
+def now() -> datetime:
+    """The time of the samples and of their gateway."""
+    return datetime.now(UTC) + _AHEAD
+
+
 @dataclass
 class Clock:
-    """The real time, moved by ``ahead``."""
+    """That time, moved by ``ahead``."""
 
     ahead: timedelta = timedelta(0)
 
     def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return now() + self.ahead
 
 
 def upload_day(days_ago: int = 0) -> str:
-    return roc_day(taipei_day(datetime.now(UTC) - timedelta(days=days_ago)))
+    return roc_day(taipei_day(now() - timedelta(days=days_ago)))
 
 
 def header(**changes: str) -> dict[str, str]:
@@ -150,6 +164,7 @@ def settings_of(keys: Keys, folder: Path, **changes: Any) -> SandboxSettings:
         trusted=(keys.authority.certificate_file.read_bytes(),),
         operator_token=OPERATOR,
         hold=timedelta(seconds=20),
+        clock=now,
     )
     return replace(settings, **changes)
 

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from broker.store.schema import package, record
 from broker.submission import Uploader
 from mapping.package_name import parse_stem
 from mapping.record import UploadRecord
-from tests.gateway_samples import Keys, header, settings_of
+from tests.gateway_samples import Keys, header, now, settings_of
 from tests.gateway_samples import row as sample_row
 from tests.integration.scripted_gateway import Fate, TestKey
 from tests.integration.submission_play import OTHER, Play
@@ -408,7 +408,7 @@ def sample_of_today(told: Told, row_changes: dict[str, str]) -> UploadRecord:
 async def test_over_sockets_each_fault_ends_in_one_accepted_upload(
     tmp_path: Path, keys: Keys, fault: GatewayFault
 ) -> None:
-    clock = Clock(datetime.now(UTC))
+    clock = Clock(now())
     settings = settings_of(
         keys,
         tmp_path / "gateway",
