@@ -88,7 +88,7 @@ def fhir(number: int) -> bytes:
     return raw.replace(b'"resourceType": "Bundle"', b'"resourceType": "Bundle"' + b" " * 9000, 1)
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 20) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the state is in files
             await asyncio.sleep(0.05)
@@ -121,7 +121,7 @@ async def test_a_full_disk_is_refused_at_every_door_and_passes_by_itself(tmp_pat
             for number in refused:
                 assert (await client.send(message(number))).code == "AA"
         assert (await post(broker, fhir(1)))[0] == 200
-        await eventually(lambda: not (ground.lab_inbox / "a.csv").exists(), 60)
+        await eventually(lambda: not (ground.lab_inbox / "a.csv").exists())
         await eventually(lambda: not _open_receipts(broker))
         assert broker.exit_code == 0
         assert stored_controls(broker) >= {str(number) for number in range(40)}
