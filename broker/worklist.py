@@ -13,7 +13,13 @@ from sqlalchemy import Connection
 from broker.finding_json import findings_from_json
 from broker.states import HeldReason, RecordState
 from broker.store.choices import candidates_of
-from broker.store.open_work import ranges_sent, records_in_order, source_of, visits_of_card_event
+from broker.store.open_work import (
+    WHAT_STOPS,
+    ranges_sent,
+    records_in_order,
+    sources_of,
+    visits_of_card_events,
+)
 from broker.store.reach_faults import faults_in_reach
 from broker.store.reading import beyond_reach
 from broker.store.rows import AnyRow
@@ -23,6 +29,8 @@ from mapping.profile import SourceProfile
 from mapping.proposals import Known, RangeKey, can_be_proposed, propose
 from mapping.record import record_from_json
 from mapping.visit import Visit
+
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ def open_groups(
             waiting = known[said] = groups.setdefault(name, _Waiting(due_at, []))
         waiting.record_ids.append(record_id)
     whole = groups.pop("", _Waiting(None, [])).record_ids
-    for row in records_in_order(connection, whole):
+    for row in records_in_order(connection, whole, WHAT_STOPS):
         due = round(row.due_at.timestamp() * 1_000_000) if row.due_at else None
         for finding in blocking_findings(row):
             name = group_of(_fault(row, finding))
@@ -75,20 +83,21 @@ def open_causes(
     ``looked_at`` is how many records of each are read, by default all. ``today`` is the Taipei
     day."""
     look = _Look(connection, profiles, today)
-    causes = []
     listed = open_groups(connection) if groups is None else groups
+    wanted = [(group, number) for group in listed for number in group.record_ids[:looked_at]]
+    found: dict[str, list[Fault]] = {}
     # A fix is proposed by what the laboratory sent before for anybody.
     with beyond_reach(connection):
-        for group in listed:
-            waiting = group.record_ids
-            faults = tuple(
-                fault
-                for row in records_in_order(connection, waiting[:looked_at])
-                for fault in look.faults(row, group.group_id)
-            )
-            if faults:
-                causes.append(Cause(group.group_id, faults, waiting))
-    return tuple(causes)
+        for start in range(0, len(wanted), _AT_ONCE):
+            part = wanted[start : start + _AT_ONCE]
+            rows = look.at([number for _, number in part])
+            for (group, _), row in zip(part, rows, strict=True):
+                found.setdefault(group.group_id, []).extend(look.faults(row, group.group_id))
+    return tuple(
+        Cause(group.group_id, tuple(found[group.group_id]), group.record_ids)
+        for group in listed
+        if found.get(group.group_id)
+    )
 
 
 def find_cause(
@@ -123,8 +132,19 @@ class _Look:
         self._connection = connection
         self._profiles = profiles
         self._today = today
-        self._visits: dict[int | None, tuple[Visit, ...]] = {}
+        self._sources: Mapping[int, str] = {}
+        self._visits: Mapping[int, tuple[Visit, ...]] = {}
         self._ranges: dict[tuple[str, str], Mapping[RangeKey, Mapping[tuple[str, str], str]]] = {}
+
+    def at(self, ids: Sequence[int]) -> Sequence[AnyRow]:
+        """The records of ``ids``; of these, and no others, :meth:`faults` tells until it is asked
+        again."""
+        rows = list(records_in_order(self._connection, ids))
+        told = [row for row in rows if row.body]
+        visits = {row.visit_id for row in told if row.visit_id is not None}
+        self._sources = sources_of(self._connection, told)
+        self._visits = visits_of_card_events(self._connection, visits)
+        return rows
 
     def faults(self, row: AnyRow, group_id: str) -> Iterator[Fault]:
         """Each fault of one record in that group, with what would mend it."""
@@ -147,16 +167,11 @@ class _Look:
 
         return Known(
             on=self._today,
-            visits=self._visits_of(row.visit_id),
-            profile=self._profiles.get(source_of(self._connection, row)),
+            visits=self._visits.get(row.visit_id, ()),
+            profile=self._profiles.get(self._sources[row.id]),
             profiles=tuple(self._profiles.values()),
             ranges=ranges,
         )
-
-    def _visits_of(self, visit_id: int | None) -> tuple[Visit, ...]:
-        if visit_id not in self._visits:
-            self._visits[visit_id] = visits_of_card_event(self._connection, visit_id)
-        return self._visits[visit_id]
 
 
 def _fault(row: AnyRow, finding: Finding) -> Fault:

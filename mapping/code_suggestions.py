@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from mapping.catalogue.table_files import read_table, split_cell
@@ -106,10 +106,11 @@ class _Trait(NamedTuple):
 def suggest_codes(evidence: CodeEvidence, most: int = 5) -> tuple[Suggestion, ...]:
     """The likeliest meanings of a code, best first; empty where nothing speaks for any."""
     found = []
+    named = _name_reasons(evidence.names, evidence.code)
     for candidate, trait in _traits().items():
         if evidence.order_code and candidate.order_code != evidence.order_code:
             continue
-        reasons = tuple(_reasons(evidence, candidate, trait))
+        reasons = tuple(_reasons(evidence, candidate, trait, named.get(candidate)))
         score = sum(reason.weight for reason in reasons)
         if score > 0 and any(reason.weight >= _ORDERED * 0.5 for reason in reasons):
             found.append(_suggestion(candidate, min(score, 1.0), reasons, evidence))
@@ -147,8 +148,9 @@ def _identical(candidate: _Candidate, evidence: CodeEvidence) -> str:
     return ""
 
 
-def _reasons(evidence: CodeEvidence, candidate: _Candidate, trait: _Trait) -> Iterator[Reason]:
-    named = _name_reason(evidence, trait)
+def _reasons(
+    evidence: CodeEvidence, candidate: _Candidate, trait: _Trait, named: Reason | None
+) -> Iterator[Reason]:
     if named is not None:
         yield named
     yield from _link_reasons(evidence, candidate)
@@ -182,11 +184,18 @@ def _reasons(evidence: CodeEvidence, candidate: _Candidate, trait: _Trait) -> It
             yield Reason("values", evidence.values[0][:20], -0.1)
 
 
-def _name_reason(evidence: CodeEvidence, trait: _Trait) -> Reason | None:
+# Most of what a suggestion takes; the same codes are looked at again while they wait.
+@lru_cache(maxsize=256)
+def _name_reasons(names: tuple[str, ...], code: str) -> Mapping[_Candidate, Reason]:
+    found = {candidate: _name_reason(names, code, trait) for candidate, trait in _traits().items()}
+    return {candidate: reason for candidate, reason in found.items() if reason is not None}
+
+
+def _name_reason(names: tuple[str, ...], code: str, trait: _Trait) -> Reason | None:
     best: Reason | None = None
     for kind, said, share in (
-        *(("name", name, 1.0) for name in evidence.names),
-        ("code", evidence.code, 0.92),
+        *(("name", name, 1.0) for name in names),
+        ("code", code, 0.92),
     ):
         for name in trait.names:
             alike = likeness(said, name)

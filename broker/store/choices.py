@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import (
     Connection,
@@ -84,6 +84,11 @@ def candidates_of(row: AnyRow) -> dict[str, object]:
 def get_record(connection: Connection, record_id: int) -> AnyRow | None:
     """One record; None where there is none."""
     return connection.execute(select(record).where(record.c.id == record_id)).one_or_none()
+
+
+def get_records(connection: Connection, ids: Collection[int]) -> dict[int, AnyRow]:
+    """A few records by their ids; those that are not there are left out."""
+    return {row.id: row for row in connection.execute(select(record).where(record.c.id.in_(ids)))}
 
 
 # Made once: this is asked for every result.

@@ -18,7 +18,6 @@ from broker.store.schema import receipt, record
 from mapping.code_map import LocalCode
 from mapping.finding import Finding
 
-_AT_ONCE = 500
 _UNKNOWN = frozenset({"unmapped-code", "unmapped-item"})
 UNKNOWN_ORDER = "hl7-order-code"
 """Finding of an order message: its code says no order; a parameter ``code`` names it."""
@@ -159,40 +158,20 @@ def waiting_lines(
 def _waiting_results(
     connection: Connection, sources: Collection[str] | None
 ) -> Iterator[WaitingLine]:
-    waiting = select(record.c.id).where(
-        record.c.state == RecordState.HELD.value,
-        record.c.findings.contains("unmapped-"),
+    rows = connection.execute(
+        select(record.c.receipt_id, record.c.due_at, record.c.findings, receipt.c.source_id)
+        .join(receipt, receipt.c.id == record.c.receipt_id)
+        .where(
+            record.c.state == RecordState.HELD.value,
+            record.c.findings.contains("unmapped-"),
+            true() if sources is None else receipt.c.source_id.in_(sources),
+        )
+        .order_by(record.c.due_at, record.c.id)
     )
-    if sources is not None:
-        waiting = waiting.join(receipt, receipt.c.id == record.c.receipt_id).where(
-            receipt.c.source_id.in_(sources)
-        )
-    ids = connection.execute(waiting.order_by(record.c.due_at, record.c.id)).scalars()
-    wanted = list(ids)
-    for start in range(0, len(wanted), _AT_ONCE):
-        part = wanted[start : start + _AT_ONCE]
-        rows = connection.execute(
-            select(
-                record.c.id,
-                record.c.receipt_id,
-                record.c.due_at,
-                record.c.findings,
-                receipt.c.source_id,
-            )
-            .join(receipt, receipt.c.id == record.c.receipt_id)
-            .where(record.c.id.in_(part))
-        )
-        found = {row.id: row for row in rows}
-        for record_id in part:
-            row = found[record_id]
-            for finding in findings_from_json(row.findings):
-                if finding.code in _UNKNOWN:
-                    yield WaitingLine(
-                        row.receipt_id,
-                        row.source_id,
-                        row.due_at,
-                        finding,
-                    )
+    for row in rows:
+        for finding in findings_from_json(row.findings):
+            if finding.code in _UNKNOWN:
+                yield WaitingLine(row.receipt_id, row.source_id, row.due_at, finding)
 
 
 def requeue_waiting(connection: Connection, known: frozenset[tuple[str, str]]) -> int:

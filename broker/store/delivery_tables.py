@@ -55,19 +55,26 @@ outgoing = Table(
     Index("outgoing_lab", "lab_code", "id"),
     Index("outgoing_receipt", "receipt_id"),
 )
+# SQLite uses a partial index only where a query says its condition in the very same words.
+IS_OPEN = outgoing.c.state.in_(
+    [literal_column(f"'{state}'") for state in ("queued", "sent", "failed")]
+)
+"""What has not arrived yet."""
 Index(
     "outgoing_open",
     outgoing.c.destination,
     outgoing.c.id,
-    sqlite_where=outgoing.c.state.in_(("queued", "sent", "failed")),
-    postgresql_where=outgoing.c.state.in_(("queued", "sent", "failed")),
+    sqlite_where=IS_OPEN,
+    postgresql_where=IS_OPEN,
 )
+IS_REFUSED = (outgoing.c.state == literal_column("'refused'")) & outgoing.c.settled_at.is_(None)
+"""What the other side has said no to, and nobody has seen to."""
 Index(
     "outgoing_refused",
     outgoing.c.destination,
     outgoing.c.clinic_code,
-    sqlite_where=(outgoing.c.state == "refused") & outgoing.c.settled_at.is_(None),
-    postgresql_where=(outgoing.c.state == "refused") & outgoing.c.settled_at.is_(None),
+    sqlite_where=IS_REFUSED,
+    postgresql_where=IS_REFUSED,
 )
 
 IS_UNSETTLED = outgoing.c.state != literal_column("'acknowledged'")
@@ -82,7 +89,7 @@ Index(
 # So written that of all indexes its own alone can be used, which holds little.
 IS_UNREAD = (
     func.coalesce(outgoing.c.kind, literal_column("''")) == literal_column("'inbox'")
-) & outgoing.c.state.in_([literal_column(f"'{state}'") for state in ("queued", "sent", "failed")])
+) & IS_OPEN
 """A result in an inbox that nobody has read."""
 Index(
     "outgoing_unread",

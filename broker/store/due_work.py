@@ -75,6 +75,7 @@ def due_counts(
     waits = record.c.state.in_((RecordState.HELD.value, RecordState.REJECTED.value))
     rows = connection.execute(
         select(band.label("band"), waits.label("waits"), func.count().label("records"))
+        .with_hint(record, IN_ORDER_OF_DUE, "sqlite")
         .where(
             IS_UNCONFIRMED,
             record.c.due_at.is_not(None),
@@ -126,7 +127,7 @@ def day_flow(
     begin = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     first = first_id_since(connection, receipt, receipt.c.received_at, begin)
     arrived = [0] * HOURS
-    hour = type_coerce(receipt.c.received_at, BigInteger) / _HOUR
+    hour = type_coerce(receipt.c.received_at, BigInteger) // _HOUR
     counted = connection.execute(
         select(hour.label("hour"), func.count().label("records"))
         .join(receipt, receipt.c.id == record.c.receipt_id)
@@ -135,8 +136,8 @@ def day_flow(
     )
     zero = int(begin.timestamp()) // 3600
     for row in counted:
-        if 0 <= int(row.hour) - zero < HOURS:
-            arrived[int(row.hour) - zero] += row.records
+        if 0 <= row.hour - zero < HOURS:
+            arrived[row.hour - zero] += row.records
     confirmed = [0] * HOURS
     # A package is confirmed at most some days after it was sealed.
     first = first_id_since(connection, package, package.c.sealed_at, begin - timedelta(days=3))

@@ -3,55 +3,98 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Column, Connection, and_, select
 
 from broker.states import RecordState
 from broker.store.receipts import IS_QUARANTINED
 from broker.store.rows import AnyRow
 from broker.store.schema import receipt, record, visit
 from broker.store.visit_json import visit_from_text
-from broker.store.visits import find_visits
 from mapping.proposals import RangeKey, range_key
 from mapping.record import record_from_json
 from mapping.visit import Visit
 
 _RANGES_FROM = 200
+WHAT_STOPS = (
+    record.c.id,
+    record.c.place,
+    record.c.state,
+    record.c.held_reason,
+    record.c.lab_code,
+    record.c.order_code,
+    record.c.due_at,
+    record.c.verdict_code,
+    record.c.candidates,
+    record.c.findings,
+)
+"""Of a record that waits, what says what it waits for."""
 
 
-def records_in_order(connection: Connection, ids: Sequence[int]) -> Iterator[AnyRow]:
-    """The records of ``ids`` in that order, a few hundred in memory at a time."""
+def records_in_order(
+    connection: Connection, ids: Sequence[int], columns: Sequence[Column[Any]] = ()
+) -> Iterator[AnyRow]:
+    """The records of ``ids`` in that order, a few hundred in memory at a time; of each only
+    ``columns``, among them the id, where some are given."""
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
-        rows = connection.execute(select(record).where(record.c.id.in_(part)))
+        rows = connection.execute(select(*(columns or record.c)).where(record.c.id.in_(part)))
         found = {row.id: row for row in rows}
         yield from (found[record_id] for record_id in part)
 
 
-def source_of(connection: Connection, row: AnyRow) -> str:
-    """The source whose words a record carries, also after a person has put some right."""
-    while row.corrects_id is not None:
-        row = connection.execute(
-            select(record.c.receipt_id, record.c.corrects_id).where(record.c.id == row.corrects_id)
-        ).one()
-    found: str = connection.execute(
-        select(receipt.c.source_id).where(receipt.c.id == row.receipt_id)
-    ).scalar_one()
-    return found
+def sources_of(connection: Connection, rows: Sequence[AnyRow]) -> Mapping[int, str]:
+    """For each record the source whose words it carries, also after a person has put some right."""
+    receipts = {row.id: row.receipt_id for row in rows}
+    corrected = {row.id: row.corrects_id for row in rows if row.corrects_id is not None}
+    while corrected:
+        earlier = {
+            row.id: row
+            for row in connection.execute(
+                select(record.c.id, record.c.receipt_id, record.c.corrects_id).where(
+                    record.c.id.in_(set(corrected.values()))
+                )
+            )
+        }
+        for record_id, corrects_id in list(corrected.items()):
+            row = earlier[corrects_id]
+            receipts[record_id] = row.receipt_id
+            if row.corrects_id is None:
+                del corrected[record_id]
+            else:
+                corrected[record_id] = row.corrects_id
+    found = connection.execute(
+        select(receipt.c.id, receipt.c.source_id).where(receipt.c.id.in_(set(receipts.values())))
+    )
+    names = {row.id: row.source_id for row in found}
+    return {record_id: names[receipt_id] for record_id, receipt_id in receipts.items()}
 
 
-def visits_of_card_event(connection: Connection, visit_id: int | None) -> tuple[Visit, ...]:
-    """All that the clinic's card data says of one card event: a corrected upload of it stands
-    beside the first."""
-    if visit_id is None:
-        return ()
-    body = connection.execute(select(visit.c.body).where(visit.c.id == visit_id)).scalar()
-    if body is None:
-        return ()
-    known = visit_from_text(body)
-    same = find_visits(connection, known.institution_code, known.national_id)
-    return tuple(each for _, each in same if each.card_at == known.card_at)
+def visits_of_card_events(
+    connection: Connection, visit_ids: Collection[int]
+) -> Mapping[int, tuple[Visit, ...]]:
+    """For each visit all that the clinic's card data says of its card event: a corrected upload of
+    it stands beside the first."""
+    known = visit.alias()
+    rows = connection.execute(
+        select(known.c.id, visit.c.body)
+        .join(
+            visit,
+            and_(
+                visit.c.institution_code == known.c.institution_code,
+                visit.c.national_id == known.c.national_id,
+                visit.c.card_at == known.c.card_at,
+            ),
+        )
+        .where(known.c.id.in_(visit_ids))
+        .order_by(known.c.id, visit.c.id)
+    )
+    found: dict[int, list[Visit]] = {}
+    for row in rows:
+        found.setdefault(row.id, []).append(visit_from_text(row.body))
+    return {visit_id: tuple(visits) for visit_id, visits in found.items()}
 
 
 def ranges_sent(

@@ -19,7 +19,14 @@ from broker.delivery.agreement import (
     DeliveryState,
 )
 from broker.report_index import IndexedReport
-from broker.store.delivery_tables import IS_UNREAD, IS_UNSETTLED, delivery_attempt, outgoing
+from broker.store.delivery_tables import (
+    IS_OPEN,
+    IS_REFUSED,
+    IS_UNREAD,
+    IS_UNSETTLED,
+    delivery_attempt,
+    outgoing,
+)
 from broker.store.dialect import insert_new
 from broker.store.reach import unindexed
 from broker.store.rows import AnyRow
@@ -30,7 +37,6 @@ _OPEN = [state.value for state in OPEN_STATES]
 _LONGEST_ANSWER = 200
 _LATELY = 10_000
 """So many of the last are looked through one by one in less time than a person notices."""
-_IS_REFUSED = (outgoing.c.state == DeliveryState.REFUSED.value) & outgoing.c.settled_at.is_(None)
 _NO = ("AR", "CR")
 _NOT_NOW = ("http-408", "http-425", "http-429")
 
@@ -108,7 +114,7 @@ def settle_refused(connection: Connection, outgoing_id: int, by: str, now: datet
     refused, or was settled before: who was first stays."""
     changed = connection.execute(
         update(outgoing)
-        .where(outgoing.c.id == outgoing_id, _IS_REFUSED)
+        .where(outgoing.c.id == outgoing_id, IS_REFUSED)
         .values(settled_at=now, settled_by=by)
     )
     return changed.rowcount == 1
@@ -118,9 +124,7 @@ def first_open(
     connection: Connection, destination: str, without: Collection[int] = ()
 ) -> AnyRow | None:
     """The oldest row of a destination that has not arrived, ``without`` those of these ids."""
-    statement = select(outgoing).where(
-        outgoing.c.destination == destination, outgoing.c.state.in_(_OPEN)
-    )
+    statement = select(outgoing).where(outgoing.c.destination == destination, IS_OPEN)
     if without:
         statement = statement.where(outgoing.c.id.not_in(sorted(without)))
     return connection.execute(statement.order_by(outgoing.c.id).limit(1)).one_or_none()
@@ -167,7 +171,7 @@ def end_attempt(
     done = state in (DeliveryState.ACKNOWLEDGED, DeliveryState.REFUSED)
     changed = connection.execute(
         update(outgoing)
-        .where(outgoing.c.id == outgoing_id, outgoing.c.state.in_(_OPEN))
+        .where(outgoing.c.id == outgoing_id, IS_OPEN)
         .values(
             state=state.value,
             answer=answer[:_LONGEST_ANSWER],
@@ -334,7 +338,7 @@ def oldest_undelivered_at(connection: Connection) -> datetime | None:
     """Since when the oldest one waits that should leave by itself."""
     found: datetime | None = connection.execute(
         select(func.min(outgoing.c.queued_at)).where(
-            outgoing.c.kind != DeliveryKind.INBOX.value, outgoing.c.state.in_(_OPEN)
+            outgoing.c.kind != DeliveryKind.INBOX.value, IS_OPEN
         )
     ).scalar()
     return found
@@ -354,8 +358,8 @@ def refused_deliveries(connection: Connection) -> list[AnyRow]:
     parts = [
         select(*names, at).where(condition)
         for condition, at in (
-            (_IS_REFUSED, outgoing.c.ended_at.label("at")),
-            (outgoing.c.state.in_(_OPEN) & said_no, outgoing.c.sent_at.label("at")),
+            (IS_REFUSED, outgoing.c.ended_at.label("at")),
+            (IS_UNSETTLED & said_no, outgoing.c.sent_at.label("at")),
         )
     ]
     each = union_all(*parts).subquery()
@@ -381,7 +385,7 @@ def stuck_deliveries(connection: Connection, before: datetime) -> list[AnyRow]:
                 func.min(outgoing.c.queued_at).label("queued_at"),
             )
             .where(
-                outgoing.c.state.in_(_OPEN),
+                IS_OPEN,
                 outgoing.c.kind != DeliveryKind.INBOX.value,
                 outgoing.c.queued_at < before,
             )

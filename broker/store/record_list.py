@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    exists,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    union_all,
+)
 
 from broker.states import HeldReason
 from broker.store.due_work import IN_ORDER_OF_DUE, IS_UNCONFIRMED
@@ -106,14 +117,15 @@ def _walks(
         return [(record.c.clinic_code == query.clinic_code) & reach]
     ways: list[tuple[int, Callable[[], Iterable[ColumnElement[bool]]]]] = []
     if institutions is not None:
-        few = _fewest(connection, *_owned(institutions)) if query.state or query.order_code else 0
+        is_choice = query.state or query.order_code
+        few = _fewest(connection, *_all_owned(institutions)) if is_choice else 0
         ways.append((few, lambda: _of_institutions(connection, institutions, query, limit)))
     if query.order_code:
         condition = record.c.order_code == query.order_code
         ways.append((_fewest(connection, condition), lambda: [condition & reach]))
     if query.state:
         few = _fewest(connection, record.c.state == query.state)
-        ways.append((few, lambda: _of_state(query.state, reach)))
+        ways.append((few, lambda: _of_state(connection, query.state, reach)))
     return min(ways, key=lambda way: way[0])[1]() if ways else [true()]
 
 
@@ -129,10 +141,18 @@ def _fewest(connection: Connection, *conditions: ColumnElement[bool]) -> int:
     return found
 
 
-def _of_state(state: str, reach: ColumnElement[bool]) -> Iterator[ColumnElement[bool]]:
+def _of_state(
+    connection: Connection, state: str, reach: ColumnElement[bool]
+) -> Iterator[ColumnElement[bool]]:
     # The index stands in the order of the reasons, and only then of the ids.
-    for reason in _REASONS:
-        yield (record.c.state == state) & (record.c.held_reason == reason) & reach
+    walks = {
+        reason: (record.c.state == state) & (record.c.held_reason == reason) for reason in _REASONS
+    }
+    there = union_all(
+        *(select(literal(reason)).where(exists().where(walk)) for reason, walk in walks.items())
+    )
+    for reason in connection.execute(there).scalars().all():
+        yield walks[reason] & reach
 
 
 def _of_institutions(
@@ -155,6 +175,15 @@ def _owned(institutions: frozenset[str]) -> Iterator[ColumnElement[bool]]:
         yield record.c.clinic_code == code
         yield record.c.lab_code == code
         yield IS_OF_OTHER_UPLOADER & (record.c.uploader_code == code)
+    yield lab_report.c.source_id.in_(source_ids(institutions))
+
+
+def _all_owned(institutions: frozenset[str]) -> Iterator[ColumnElement[bool]]:
+    """The same of all codes at once, to be counted."""
+    codes = sorted(institutions)
+    yield record.c.clinic_code.in_(codes)
+    yield record.c.lab_code.in_(codes)
+    yield IS_OF_OTHER_UPLOADER & record.c.uploader_code.in_(codes)
     yield lab_report.c.source_id.in_(source_ids(institutions))
 
 

@@ -71,7 +71,7 @@ def source_scores(
     first = first_id_since(connection, receipt, receipt.c.received_at, begin)
     days: dict[str, list[int]] = {each: [0] * _DAYS for each in source_ids}
     unreadable = dict.fromkeys(source_ids, 0)
-    number = (type_coerce(receipt.c.received_at, BigInteger) - _microseconds(begin)) / _DAY
+    number = (type_coerce(receipt.c.received_at, BigInteger) - _microseconds(begin)) // _DAY
     rows = connection.execute(
         select(
             receipt.c.source_id,
@@ -83,7 +83,7 @@ def source_scores(
         .group_by(receipt.c.source_id, "day")
     )
     for row in rows:
-        days[row.source_id][min(_DAYS - 1, max(0, int(row.day)))] += row.receipts
+        days[row.source_id][min(_DAYS - 1, max(0, row.day))] += row.receipts
         unreadable[row.source_id] += int(row.unreadable)
     times = {each: _last_times(connection, each) for each in source_ids}
     told = _record_counts(connection, source_ids, first)

@@ -6,27 +6,38 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, func, select, update
 
-from bench.full_store import RARE, clinic_code, fill, lab_code
+from bench.full_store import CLINICS, RARE, clinic_code, fill, lab_code, source_id
 from broker.delivery.agreement import DeliveryState
 from broker.store import outbox
 from broker.store.delivery_tables import outgoing
 from broker.store.due_work import day_flow, due_counts, first_id_since, most_urgent
-from broker.store.engine import open_reader
+from broker.store.engine import open_reader, open_writer
 from broker.store.open_orders import open_orders
-from broker.store.open_work import kept_reports
-from broker.store.outbox import deliveries_of, inbox_of, unread_count
+from broker.store.open_work import kept_reports, records_in_order, sources_of
+from broker.store.outbox import (
+    deliveries_of,
+    first_open,
+    inbox_of,
+    oldest_undelivered_at,
+    refused_deliveries,
+    stuck_deliveries,
+    unread_count,
+)
 from broker.store.package_list import list_packages
 from broker.store.record_list import RecordQuery, list_records, next_after
 from broker.store.record_way import record_way
 from broker.store.result_glance import glances_of
 from broker.store.schema import receipt, record
+from broker.store.source_scores import source_scores
 from broker.web.console.kept import Kept
+from broker.worklist import open_causes, open_groups
 
 RECORDS = 6000
 CLINIC = frozenset({"3500000007"})
@@ -43,12 +54,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engine.dispose()
 
 
-def plans(reader: Engine, look: Callable[[Connection], Any]) -> list[str]:
-    """How SQLite goes about each statement of ``look``."""
-    asked: list[tuple[str, Any]] = []
+def asked(reader: Engine, look: Callable[[Connection], Any]) -> list[tuple[str, Any]]:
+    """The statements of ``look`` and their values."""
+    found: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        asked.append((statement, parameters))
+        found.append((statement, parameters))
 
     with reader.connect() as connection:
         event.listen(reader, "before_cursor_execute", note)
@@ -56,11 +67,29 @@ def plans(reader: Engine, look: Callable[[Connection], Any]) -> list[str]:
             look(connection)
         finally:
             event.remove(reader, "before_cursor_execute", note)
+    return found
+
+
+def plans(reader: Engine, look: Callable[[Connection], Any]) -> list[str]:
+    """How SQLite goes about each statement of ``look``."""
+    statements = asked(reader, look)
+    with reader.connect() as connection:
         return [
             row[3]
-            for statement, parameters in asked
+            for statement, parameters in statements
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
+
+
+def most_counts(reader: Engine, look: Callable[[Connection], Any]) -> int:
+    """Rows of the statement of ``look`` that counts by the most groups."""
+    statements = asked(reader, look)
+    with reader.connect() as connection:
+        return max(
+            len(connection.exec_driver_sql(statement, parameters).all())
+            for statement, parameters in statements
+            if "GROUP BY" in statement
+        )
 
 
 LOOKS: dict[str, Callable[[Connection, frozenset[str] | None], Any]] = {
@@ -88,9 +117,13 @@ LOOKS: dict[str, Callable[[Connection, frozenset[str] | None], Any]] = {
     "deliveries-refused": lambda c, reach: deliveries_of(c, reach, state=DeliveryState.REFUSED),
     "glances": lambda c, reach: glances_of(c, reach, [(7, 1), (8, 1)]),
     "kept": lambda c, reach: kept_reports(c),
+    "deliveries-open": lambda c, reach: first_open(c, "3500000007"),
+    "deliveries-stuck": lambda c, reach: stuck_deliveries(c, datetime.now(UTC)),
+    "deliveries-said-no": lambda c, reach: refused_deliveries(c),
+    "deliveries-oldest": lambda c, reach: oldest_undelivered_at(c),
 }
 # Indexes of little.
-_SMALL = ("outgoing_unread", "receipt_quarantined")
+_SMALL = ("outgoing_unread", "outgoing_open", "outgoing_refused", "receipt_quarantined")
 _LARGE = ("record", "receipt", "visit", "outgoing", "lab_report")
 
 
@@ -166,6 +199,11 @@ def test_every_way_to_the_newest_deliveries_finds_the_same(
             assert [row.id for row in told] == unread[:30]
 
 
+def test_what_a_destination_waits_for_is_found_behind_all_it_had(reader: Engine) -> None:
+    found = plans(reader, lambda c: first_open(c, clinic_code(8)))
+    assert [line.split()[-2] for line in found] == ["outgoing_open"], found
+
+
 def test_the_first_id_of_a_time_is_found(reader: Engine) -> None:
     with reader.connect() as connection:
         times = connection.execute(
@@ -188,6 +226,73 @@ def test_the_flow_counts_what_came_and_what_was_confirmed(reader: Engine) -> Non
         hours[0].start + timedelta(hours=number) for number in range(24)
     ]
     assert sum(each.arrived for each in hours) == RECORDS - first + 1
+
+
+def test_what_came_is_counted_by_hours_and_days_in_the_database(reader: Engine) -> None:
+    now = datetime.now(UTC)
+    assert most_counts(reader, lambda c: day_flow(c, EVERYWHERE, now)) <= 25
+    sources = [source_id(7), source_id(8)]
+    with reader.connect() as connection:
+        first = first_id_since(connection, receipt, receipt.c.received_at, now - timedelta(days=14))
+        came = connection.execute(
+            select(func.count()).where(receipt.c.id >= first, receipt.c.source_id.in_(sources))
+        ).scalar_one()
+        scores = source_scores(connection, sources, now)
+    assert sum(sum(each.days) for each in scores) == came
+    assert scores[0].receipts > 2 * len(scores[0].days)
+    assert most_counts(reader, lambda c: source_scores(c, sources[:1], now)) <= 15
+
+
+def test_a_page_of_causes_asks_as_often_as_one_of_them(reader: Engine) -> None:
+    def look(many: int) -> list[str]:
+        def causes(connection: Connection) -> None:
+            groups = open_groups(connection)[:many]
+            assert len(open_causes(connection, {}, date(2026, 3, 2), groups, 10)) == many
+
+        # What laboratories sent before is asked for once for each of them and order code.
+        return [each for each, _ in asked(reader, causes) if "LIMIT" not in each]
+
+    assert len(look(10)) == len(look(1))
+
+
+def test_the_records_of_many_clinics_are_found_with_few_questions(reader: Engine) -> None:
+    coached = frozenset(clinic_code(number) for number in range(0, CLINICS, 12))
+    query = RecordQuery(state="superseded", order_code="09044C")
+    now = datetime.now(UTC)
+    assert len(asked(reader, lambda c: list_records(c, coached, query, now, WARN, 50))) <= 10
+    with reader.connect() as connection:
+        found = [row.id for row in list_records(connection, coached, query, now, WARN, 500)]
+        all_of_them = connection.execute(
+            select(record.c.id)
+            .where(
+                record.c.clinic_code.in_(coached),
+                record.c.state == query.state,
+                record.c.order_code == query.order_code,
+            )
+            .order_by(record.c.id.desc())
+        ).scalars()
+        assert found == list(all_of_them)
+    assert found
+
+
+def test_a_record_that_was_put_right_twice_carries_the_words_of_its_first_source(
+    tmp_path: Path,
+) -> None:
+    fill(tmp_path, 100)
+    engine = open_writer(tmp_path)
+    try:
+        with engine.begin() as connection:
+            for later, earlier in ((9, 5), (5, 1)):
+                change = update(record).where(record.c.id == later).values(corrects_id=earlier)
+                connection.execute(change)
+            rows = list(records_in_order(connection, [13, 9, 5]))
+            assert sources_of(connection, rows) == {
+                13: source_id(4),
+                9: source_id(1),
+                5: source_id(1),
+            }
+    finally:
+        engine.dispose()
 
 
 @dataclass

@@ -29,7 +29,7 @@ from broker.web.console.actions import Subject, audit, name_of, order
 from broker.web.console.desk import DESK
 from broker.web.console.rendering import language_of
 from broker.web.console.source_reach import sources_of
-from broker.web.console.worklist import Card, Example, kept_card
+from broker.web.console.worklist import Card, Example, kept_cards
 from broker.web.identity import person_of
 from broker.worklist import OpenGroup, open_groups
 
@@ -50,9 +50,9 @@ async def worklist(call: Call) -> Answer:
 
     groups, more = await desk.read(look)
     language = language_of(person)
-    cards = [await kept_card(call.request, group, language) for group in groups]
+    cards = await kept_cards(call.request, groups, language)
     return page(
-        [_cause(card) for card in cards if card is not None],
+        [_cause(card) for card in cards],
         groups[-1].group_id if more and groups else None,
     )
 

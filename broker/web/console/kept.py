@@ -34,12 +34,16 @@ class Kept(Generic[T]):
     most. Then what is counted in a quarter of a second is waited for; what takes longer is counted
     anew behind the back of those who ask, and not shown when older than a quarter of an hour.
 
-    ``stopwatch`` gives seconds, from any start."""
+    ``stopwatch`` gives seconds, from any start; no more than ``most`` are kept."""
 
     def __init__(
-        self, clock: Callable[[], datetime], stopwatch: Callable[[], float] = time.perf_counter
+        self,
+        clock: Callable[[], datetime],
+        stopwatch: Callable[[], float] = time.perf_counter,
+        most: int = _MOST,
     ) -> None:
         self._clock = clock
+        self._most = most
         self._stopwatch = stopwatch
         self._known: OrderedDict[Hashable, Figures[T]] = OrderedDict()
         self._counting: dict[Hashable, asyncio.Task[Figures[T]]] = {}
@@ -71,7 +75,7 @@ class Kept(Generic[T]):
         found = Figures(value, at, timedelta(seconds=self._stopwatch() - begun))
         self._known[key] = found
         self._known.move_to_end(key)
-        while len(self._known) > _MOST:
+        while len(self._known) > self._most:
             self._known.popitem(last=False)
         return found
 

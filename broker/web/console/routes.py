@@ -49,6 +49,7 @@ _ID = r"{record:[0-9]{1,12}}"
 _PACKAGE = r"{package:[0-9]{1,12}}"
 _DELIVERY = r"{delivery:[0-9]{1,12}}"
 _VISIT = r"{visit:[0-9]{1,12}}/{order:[0-9A-Za-z]{1,12}}"
+_PAGES_OF_CARDS = 64
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -59,7 +60,7 @@ def install_console(application: web.Application, desk: Desk) -> None:
     application[BOARDS] = Kept(desk.clock)
     application[SCORES] = Kept(desk.clock)
     application[EVIDENCE] = Kept(desk.clock)
-    application[CARDS] = Kept(desk.clock)
+    application[CARDS] = Kept(desk.clock, most=_PAGES_OF_CARDS)
     application.add_routes(console_routes())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 from broker.access.person import Person
 from broker.access.roles import Permission
 from broker.states import HeldReason, RecordState
-from broker.store.choices import get_record, open_tasks
+from broker.store.choices import get_records, open_tasks
 from broker.store.open_work import kept_reports
 from broker.store.overview import quarantined_receipts
 from broker.store.rows import AnyRow
@@ -96,7 +97,7 @@ class Card:
         return len(self.cause.record_ids)
 
 
-CARDS = web.AppKey("cards", Kept[Card | None])
+CARDS = web.AppKey("cards", Kept[tuple[Card, ...]])
 
 
 @requires(Permission.SEE_WORK)
@@ -106,13 +107,12 @@ async def show_worklist(request: web.Request, notice: Notice | None = None) -> w
     language = language_of(person)
     after = request.query.get("after", "")
     values, groups = await desk.read(lambda c: _look(c, desk, person, language, after))
-    cards = [await kept_card(request, group, language) for group in groups]
     return render(
         request,
         "worklist.html",
         "worklist",
         notice=notice or notice_of(request),
-        cards=[card for card in cards if card is not None],
+        cards=await kept_cards(request, groups, language),
         **values,
     )
 
@@ -167,16 +167,18 @@ def _look(
     return values, shown
 
 
-async def kept_card(request: web.Request, group: OpenGroup, language: Language) -> Card | None:
-    """What would mend a group takes reading what its laboratory sent before: kept as long as the
-    same records wait."""
+async def kept_cards(
+    request: web.Request, groups: tuple[OpenGroup, ...], language: Language
+) -> tuple[Card, ...]:
+    """What would mend these groups takes reading what their laboratories sent before: kept for
+    some seconds, as long as the same records wait."""
     desk = request.app[DESK]
 
-    def look(connection: Connection) -> Card | None:
-        causes = open_causes(connection, desk.profiles, desk.today, (group,), _LOOKED_AT)
-        return _card(connection, desk, causes[0], language) if causes else None
+    def look(connection: Connection) -> tuple[Card, ...]:
+        causes = open_causes(connection, desk.profiles, desk.today, groups, _LOOKED_AT)
+        return _cards(connection, desk, causes, language)
 
-    figures = await request.app[CARDS].of((group, language), lambda: desk.read(look))
+    figures = await request.app[CARDS].of((groups, language), lambda: desk.read(look))
     return figures.value
 
 
@@ -184,17 +186,24 @@ def _task(row: AnyRow) -> Finding:
     return Finding(row.task, place=row.place, parameters=(("order_code", row.order_code),))
 
 
-def _card(connection: Connection, desk: Desk, cause: Cause, language: Language) -> Card:
+def _cards(
+    connection: Connection, desk: Desk, causes: Sequence[Cause], language: Language
+) -> tuple[Card, ...]:
+    ids = {fault.record_id for cause in causes for fault in cause.examples}
+    rows = get_records(connection, ids)
+    return tuple(_card(rows, desk, cause, language) for cause in causes)
+
+
+def _card(rows: Mapping[int, AnyRow], desk: Desk, cause: Cause, language: Language) -> Card:
     finding = cause.first.finding
-    rows = {fault.record_id: get_record(connection, fault.record_id) for fault in cause.examples}
     examples = tuple(
-        _example(fault, rows[fault.record_id], desk, language) for fault in cause.examples
+        _example(fault, rows.get(fault.record_id), desk, language) for fault in cause.examples
     )
     message, remedy = shown_finding(finding, language)
     proposals = [fault.proposal for fault in cause.proposed if fault.proposal is not None]
     known = order_code(cause.first.order_code)
     several_results = finding.field in RESULTS and len(cause.record_ids) > 1
-    first = rows[cause.first.record_id]
+    first = rows.get(cause.first.record_id)
     kind = _kind(finding, first)
     name = field_name(finding.field, desk.today, language) if finding.field else ""
     if finding.code == _LENGTH and name and not finding.value:
