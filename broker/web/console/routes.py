@@ -39,6 +39,7 @@ from broker.web.console.record import (
 from broker.web.console.record_list import show_records
 from broker.web.console.settings_page import show_settings
 from broker.web.console.sources import SCORES, show_sources
+from broker.web.console.template_warming import warm_templates
 from broker.web.console.today import FLOWS, show_today
 from broker.web.console.unuploaded import send_unuploaded, take_nhi_report
 from broker.web.console.uploads import settle_upload, show_upload, show_uploads
@@ -62,6 +63,7 @@ def install_console(application: web.Application, desk: Desk) -> None:
     application[EVIDENCE] = Kept(desk.clock)
     application[CARDS] = Kept(desk.clock, most=_PAGES_OF_CARDS)
     application.add_routes(console_routes())
+    application.cleanup_ctx.append(warm_templates)
 
 
 def console_routes() -> list[web.RouteDef]:
