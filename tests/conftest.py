@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgresql_server import PostgresqlServer, postgresql_programs
 from tests.stores import stores_on
+
+# How fast the machine is, no property is about. In CI Hypothesis does the same by itself.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() == "default":
+    settings.load_profile("patient")
 
 
 class Require(Protocol):
