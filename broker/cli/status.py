@@ -26,6 +26,7 @@ from broker.store.overview import (
     receipt_counts,
     record_counts,
 )
+from broker.web.console.wording import say_or
 from mapping.errors import Language
 from mapping.moment import TAIPEI
 
@@ -40,6 +41,15 @@ _TITLES = {
     "packages": ("Packages", "上傳檔"),
     "codes": ("Local codes that wait for a person", "待處理的檢驗所代碼"),
 }
+
+_STATES = {
+    "receipts": "receipt",
+    "records": "record",
+    "held": "held",
+    "packages": "package",
+    "codes": "held",
+}
+"""How the states of each are named in the words of the pages."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -135,7 +145,9 @@ def _text(told: dict[str, Any], language: Language) -> str:
     for key, (english, taiwanese) in _TITLES.items():
         lines.append(taiwanese if chinese else english)
         counts = told[key] or {"-": 0}
-        lines += [f"  {name:<24}{count:>8}" for name, count in sorted(counts.items())]
+        for name, count in sorted(counts.items()):
+            word = say_or("zh", f"states.{_STATES[key]}_{name}", "") if chinese else ""
+            lines.append(f"  {name:<24}{count:>8}  {word}".rstrip())
     for alarm in told["alarms"]:
         lines.append(_alarm_text(alarm, chinese))
     due = told["next_due_at"]

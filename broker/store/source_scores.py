@@ -59,7 +59,7 @@ class SourceScore:
 
     @property
     def complete(self) -> float:
-        """Of the records, those that needed nobody."""
+        """Of the records, those that wait for nobody now, whether or not a person settled them."""
         return 1 - self.share(self.unmapped + self.unmatched + self.invalid)
 
 

@@ -91,6 +91,12 @@ def test_what_is_at_risk_stands_in_the_status_and_the_metrics(
     monkeypatch.setenv("LABBROKER_LANG", "en")
     assert main(["status", "--config", str(folder / "labbroker.toml")]) == 0
     assert f"At risk  {CLINIC} ready 2" in capsys.readouterr().out
+    monkeypatch.setenv("LABBROKER_LANG", "zh-TW")
+    assert main(["status", "--config", str(folder / "labbroker.toml")]) == 0
+    (ready,) = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("  ready ")
+    ]
+    assert ready.split()[2:] == ["待封裝"]
     reader = open_reader(folder / "store")
     text = render_metrics(reader, NOW)
     reader.dispose()
