@@ -130,7 +130,7 @@ class NoUsableResult(UnreadablePayload):
     """
 
     code = "fhir-no-usable-result"
-    en = ("No result could be used: {count} faults, the first at {place}.", _RESEND_EN)
+    en = ("No result could be used; faults: {count}, the first at {place}.", _RESEND_EN)
     zh = ("沒有可用的檢驗結果：共 {count} 項錯誤，第一項在 {place}。", _RESEND_ZH)
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
@@ -143,7 +143,7 @@ class TransactionRefused(NoUsableResult):
 
     code = "fhir-transaction-refused"
     en = (
-        "The transaction is refused as a whole: {count} faults, the first at {place}.",
+        "The transaction is refused as a whole; faults: {count}, the first at {place}.",
         "Correct the entries named, or send them as a batch, where each stands alone.",
     )
     zh = (
