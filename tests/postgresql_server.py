@@ -12,9 +12,13 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
+
+from broker.store.engine import open_writer
+from broker.store.location import StoreLocation
 
 _OPTIONS = {
     "fsync": "off",  # The tests' machine is not cut off; what a commit means is PostgreSQL's part.
@@ -91,6 +95,18 @@ class PostgresqlServer:
         self._count += 1
         name = f"test_{self._count}"
         self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def new_store(self) -> str:
+        """The url of a database with the tables of a store: of one that was made once, a copy."""
+        if not self._template:
+            url = self.new_database()
+            with TemporaryDirectory() as folder:
+                open_writer(StoreLocation(Path(folder), url)).dispose()
+            self._template = f"test_{self._count}"
+        self._count += 1
+        name = f"test_{self._count}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
         return self.url(name)
 
     def execute(self, statement: str) -> None:

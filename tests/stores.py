@@ -31,6 +31,6 @@ def store_at(folder: Path) -> StoreLocation:
         return StoreLocation(folder)
     server, urls = _servers[-1]
     if folder not in urls:
-        urls[folder] = server.new_database()
+        urls[folder] = server.new_store()
     folder.mkdir(parents=True, exist_ok=True)
     return StoreLocation(folder, urls[folder])
