@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Engine, select
+
 from adapters.card.software_key import create_rehearsal_authority, create_rehearsal_key
 from adapters.folder.formats.ic_card_writer import write_ic_card
 from bench.message import CODES, PEOPLE, visits
 from broker.demo.people import CLINIC, LAB
+from broker.store.engine import open_reader
+from broker.store.schema import visit
 
 _SERVERS = Path(__file__).parent / "servers"
 _SIMPLE_HL7 = "simple-hl7@3.3.0"
@@ -113,7 +117,7 @@ def serving(
     settings = prepare_service(folder, people, gateway, institution, schedule)
     command = [sys.executable, "-m", "broker.cli.main", "serve", "--config", str(settings)]
     with _started(command, r"labbroker is ready: mllp://127\.0\.0\.1:(\d+) ") as running:
-        _wait_taken(folder / "inbox")
+        _wait_taken(folder / "inbox", folder / "store")
         yield running
 
 
@@ -165,13 +169,23 @@ def prepare_service(
     return settings
 
 
-def _wait_taken(inbox: Path) -> None:
+def _wait_taken(inbox: Path, store: Path) -> None:
+    """Until the visits are stored: what that costs is no cost of a result."""
     deadline = time.monotonic() + _VISITS_SECONDS
-    while (inbox / "visits.xml").exists():
-        if time.monotonic() > deadline:
-            raise DidNotStart("the folder door did not take the visits")
-        time.sleep(0.05)
+    reader = open_reader(store)
+    try:
+        while (inbox / "visits.xml").exists() or not _has_visits(reader):
+            if time.monotonic() > deadline:
+                raise DidNotStart("the folder door did not take the visits")
+            time.sleep(0.05)
+    finally:
+        reader.dispose()
     time.sleep(0.5)
+
+
+def _has_visits(reader: Engine) -> bool:
+    with reader.connect() as connection:
+        return connection.execute(select(visit.c.id).limit(1)).first() is not None
 
 
 @contextmanager
