@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Engine
 
 from adapters.ports.intake import Accepted, Payload, StorageUnavailable
 from broker.store.dialect import is_shared
+from broker.store.gathering import Gathering
 from broker.store.postgresql import take_turn
 from broker.store.receipts import ReceiptAppender, receipt_row
 from broker.store.storage_fault import StorageFault, storage_fault
@@ -64,6 +65,8 @@ class Writer:
         self._receipts: list[_Offered] = []
         self._jobs: list[_Job[object]] = []
         self._notify_due = False
+        self._gathering = Gathering()
+        self._is_gathering = False
         self._closing = False
         self.failed = False
         # Kept for good: to take a connection out and give it back costs as much as a small commit.
@@ -127,18 +130,34 @@ class Writer:
     def _notify(self) -> None:
         self._notify_due = False
         with self._wake:
-            self._wake.notify()
+            if not self._is_gathering or self._has_gathered():
+                self._wake.notify()
 
     def _run(self) -> None:
         while True:
             with self._wake:
                 while not (self._receipts or self._jobs or self._closing):
                     self._wake.wait()
+                self._gather()
                 receipts, self._receipts = self._receipts, []
                 jobs, self._jobs = self._jobs, []
             if not receipts and not jobs:
                 return
+            began = time.monotonic()
             self._commit(receipts, jobs)
+            if receipts and not jobs:
+                took = time.monotonic() - began
+                self._gathering.committed(took, len(receipts), len(self._receipts))
+
+    def _gather(self) -> None:
+        patience = self._gathering.patience()
+        if patience and self._receipts and not self._has_gathered():
+            self._is_gathering = True
+            self._gathering.waited(self._wake.wait_for(self._has_gathered, patience))
+            self._is_gathering = False
+
+    def _has_gathered(self) -> bool:
+        return self._closing or len(self._receipts) >= self._gathering.expected
 
     def _commit(self, receipts: list[_Offered], jobs: list[_Job[object]]) -> None:
         stored: list[Accepted] | None = None

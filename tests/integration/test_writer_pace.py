@@ -19,6 +19,7 @@ from adapters.ports.intake import Accepted, Door, Media, Payload
 from broker.intake import DurableIntake
 from broker.states import Acknowledgement
 from broker.store.engine import open_writer
+from broker.store.gathering import Gathering
 from broker.store.receipts import ReceiptAppender, mark_acknowledged, receipt_row
 from broker.store.schema import meta, receipt
 from broker.store.writer import Writer
@@ -108,6 +109,41 @@ async def test_only_a_crowd_at_the_doors_makes_the_pipeline_step_back(writer: Wr
     await asyncio.gather(*(intake.receive(payload(number)) for number in range(10, 60)))
     await asyncio.sleep(0)
     assert intake.last_stored_at > 0.0
+
+
+class _Patient(Gathering):
+    """Waits for two until they are there: what it waits for is seen without a clock."""
+
+    def committed(self, seconds: float, receipts: int, waiting: int) -> None:
+        self.expected = 2
+
+    def patience(self) -> float:
+        return 60.0 if self.expected else 0.0
+
+
+async def test_who_sends_again_shares_the_commit_of_those_who_wait(writer: Writer) -> None:
+    writer._gathering = _Patient()
+    intake = DurableIntake(writer, on_stored=lambda: None)
+    await intake.receive(payload(1))
+    first = asyncio.create_task(intake.receive(payload(2)))
+    await asyncio.sleep(0.05)
+    assert not first.done()
+    second = asyncio.create_task(intake.receive(payload(3)))
+    assert [await first, await second] == [Accepted(2), Accepted(3)]
+
+
+async def test_a_commit_that_waits_for_others_is_made_when_the_store_closes(
+    tmp_path: Path,
+) -> None:
+    writer = Writer(open_writer(tmp_path / "store"), asyncio.get_running_loop())
+    writer._gathering = _Patient()
+    intake = DurableIntake(writer, on_stored=lambda: None)
+    await intake.receive(payload(1))
+    alone = asyncio.create_task(intake.receive(payload(2)))
+    await asyncio.sleep(0.05)
+    assert not alone.done()
+    writer.close()
+    assert await alone == Accepted(2)
 
 
 @pytest.fixture(scope="module")
