@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -265,14 +265,18 @@ class Pipeline:
         """Store in their order; why each of them failed. Every commit waits for the disk, so
         several receipts share one, but not while senders wait for the writer too."""
         groups = list(_groups(works, 1 if self._busy() else _DRAFTS_AT_ONCE))
-        futures = []
+        futures: list[Awaitable[list[Exception | None] | None]] = []
         for group in groups:
             stores = [self._store(work, turn) for work in group]
-            futures.append(self._writer.write(partial(attempt_together, works=stores)))
+            # The writer gives each a savepoint.
+            if len(stores) == 1:
+                futures.append(self._writer.write(stores[0]))
+            else:
+                futures.append(self._writer.write(partial(attempt_together, works=stores)))
         outcomes: list[BaseException | None] = []
         found = await asyncio.gather(*futures, return_exceptions=True)
         for group, outcome in zip(groups, found, strict=True):
-            outcomes += [outcome] * len(group) if isinstance(outcome, BaseException) else outcome
+            outcomes += outcome if isinstance(outcome, list) else [outcome] * len(group)
         return outcomes
 
     async def _give_up(self, work: _Work, error: Exception, turn: Turn) -> _Work:

@@ -12,7 +12,8 @@ from broker.web.console.rendering import environment
 
 _AFTER_SECONDS = 3.0
 """First the service's own work after a start, above all its alarms."""
-_PAUSE_SECONDS = 0.05
+_PAUSE_SECONDS = 0.5
+"""Half a minute for all: a service that starts has a backlog to take and to send."""
 
 
 async def warm_templates(_: web.Application) -> AsyncIterator[None]:
