@@ -17,6 +17,8 @@ from mapping.errors import LabbrokerError
 
 Tell = Callable[[str, str, str], None]
 """``(door, what was sent, the answer)``."""
+_FRAME_BYTES = {0x0B, 0x1C}
+"""No MLLP block can hold these; a file in UTF-16 may, and is dropped."""
 
 
 async def send_hl7(rehearsal: Rehearsal, messages: list[tuple[str, bytes]], tell: Tell) -> None:
@@ -62,7 +64,7 @@ async def send_folder(rehearsal: Rehearsal, folder: Path, tell: Tell) -> None:
             media = identify(raw, path.name)
         except LabbrokerError:
             media = Media.UNKNOWN
-        if media is Media.HL7V2:
+        if media is Media.HL7V2 and not _FRAME_BYTES & set(raw):
             await _send_one_hl7(rehearsal, name, raw, tell)
         elif media in (Media.FHIR_JSON, Media.FHIR_XML):
             await post_fhir(rehearsal, [(name, raw)], tell)

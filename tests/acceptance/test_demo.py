@@ -107,6 +107,9 @@ def test_the_files_of_a_folder_go_through_the_doors(tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     (inbox / "one.hl7").write_bytes(hl7_messages(times)[0][1].replace(b"\r", b"\n"))
+    wide = hl7_messages(times)[1][1].decode("utf-8").replace("UTF-8", "UTF-16")
+    # U+540B holds a 0x0B there, which no MLLP block can.
+    (inbox / "wide.hl7").write_bytes(wide.replace("一郎", "一吋").encode("utf-16-le"))
     (inbox / "two.json").write_bytes(fhir_bundles(times)[0][1])
     name, raw = result_file(times)
     (inbox / name).write_bytes(raw)
@@ -114,8 +117,9 @@ def test_the_files_of_a_folder_go_through_the_doors(tmp_path: Path) -> None:
     result = labbroker("demo", "--json", "--input", str(inbox))
     assert result.returncode == 0, result.stderr
     told = json.loads(result.stdout)
-    assert told["results"] == 5
-    assert told["held_reasons"] == {"unmatched": 5}
+    assert {"door": "file", "what": "wide.hl7", "answer": "hl7v2"} in told["sent"]
+    assert told["results"] == 6
+    assert told["held_reasons"] == {"unmatched": 6}
 
 
 def test_a_dropped_file_is_marked_as_whole_from_its_first_moment(
