@@ -1,15 +1,32 @@
-"""Several works in one savepoint, each of them as safe as in one of its own."""
+"""A work in a savepoint of its own, or several in one, each as safe as alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from sqlalchemy import Connection
 
 from broker.store.storage_fault import storage_fault
 
 T = TypeVar("T")
+
+
+def attempt(
+    connection: Connection, work: Callable[[Connection], T]
+) -> tuple[T | None, Exception | None]:
+    """What ``work`` returned, or why it failed: then it has changed nothing. Raises what says that
+    the disk or the database is at fault."""
+    savepoint = connection.begin_nested()
+    try:
+        result = work(connection)
+    except Exception as error:
+        if storage_fault(error):
+            raise  # The disk, not the work: the whole group fails.
+        savepoint.rollback()
+        return None, error
+    savepoint.commit()
+    return result, None
 
 
 def attempt_together(
@@ -37,13 +54,5 @@ def attempt_together(
 
 
 def _alone(connection: Connection, work: Callable[[Connection], T]) -> T | Exception:
-    savepoint = connection.begin_nested()
-    try:
-        result = work(connection)
-    except Exception as error:
-        if storage_fault(error):
-            raise
-        savepoint.rollback()
-        return error
-    savepoint.commit()
-    return result
+    result, error = attempt(connection, work)
+    return cast("T", result) if error is None else error

@@ -24,6 +24,7 @@ from broker.store.dialect import is_shared
 from broker.store.gathering import Gathering
 from broker.store.postgresql import take_turn
 from broker.store.receipts import ReceiptAppender, receipt_row
+from broker.store.savepoints import attempt
 from broker.store.storage_fault import StorageFault, storage_fault
 
 T = TypeVar("T")
@@ -176,7 +177,7 @@ class Writer:
                     take_turn(connection)
                 until = time.monotonic() + _WORK_SECONDS
                 for job in jobs:
-                    outcomes.append(_attempt(connection, job))
+                    outcomes.append(attempt(connection, job.work))
                     if time.monotonic() > until:
                         break
                 if self._shared:
@@ -243,19 +244,6 @@ class Writer:
         except RuntimeError:
             # The loop is gone: nobody waits any more, and what was committed stays committed.
             return
-
-
-def _attempt(connection: Connection, job: _Job[object]) -> tuple[object, BaseException | None]:
-    savepoint = connection.begin_nested()
-    try:
-        result = job.work(connection)
-    except Exception as error:
-        if storage_fault(error):
-            raise  # The disk, not the work: the whole group fails.
-        savepoint.rollback()
-        return None, error
-    savepoint.commit()
-    return result, None
 
 
 def _settle(
