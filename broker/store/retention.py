@@ -26,7 +26,6 @@ from sqlalchemy import (
     update,
 )
 
-from adapters.ports.intake import Door
 from broker.delivery.agreement import DeliveryState
 from broker.states import Acknowledgement, PackageState, ReceiptState, RecordState
 from broker.store.code_tables import waiting_code
@@ -114,11 +113,7 @@ def _receipts(contents: tuple[Content, ...]) -> Callable[[datetime, int], Select
                 receipt.c.id > after_id,
                 receipt.c.received_at < before,
                 receipt.c.state == ReceiptState.PARSED.value,
-                # Of what people brought, older versions noted an answer as owed.
-                or_(
-                    receipt.c.acknowledgement.in_(answered),
-                    receipt.c.door == Door.COMMAND.value,
-                ),
+                receipt.c.acknowledgement.in_(answered),
                 receipt.c.content.in_([each.value for each in contents]),
                 size > 0,
                 HAS_BYTES,
