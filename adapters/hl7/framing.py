@@ -51,9 +51,14 @@ class FrameFault:
 Framed: TypeAlias = bytes | FrameFault
 
 
+def can_enclose(content: bytes) -> bool:
+    """Whether it holds neither VT nor FS, which UTF-16 and files of other kinds may."""
+    return b"\x0b" not in content and b"\x1c" not in content
+
+
 def enclose(content: bytes) -> bytes:
     """``content`` as one MLLP block. Raises :class:`ValueError` when it holds VT or FS."""
-    if b"\x0b" in content or b"\x1c" in content:
+    if not can_enclose(content):
         raise ValueError("the content of an MLLP block cannot hold VT (0x0B) or FS (0x1C)")
     return b"\x0b" + content + b"\x1c\r"
 

@@ -11,14 +11,13 @@ import aiohttp
 
 from adapters.folder.formats.identify import identify
 from adapters.hl7.client import connect
+from adapters.hl7.framing import can_enclose
 from adapters.ports.intake import Media
 from broker.demo.rehearsal import TOKEN, Rehearsal
 from mapping.errors import LabbrokerError
 
 Tell = Callable[[str, str, str], None]
 """``(door, what was sent, the answer)``."""
-_FRAME_BYTES = {0x0B, 0x1C}
-"""No MLLP block can hold these; a file in UTF-16 may, and is dropped."""
 
 
 async def send_hl7(rehearsal: Rehearsal, messages: list[tuple[str, bytes]], tell: Tell) -> None:
@@ -64,7 +63,7 @@ async def send_folder(rehearsal: Rehearsal, folder: Path, tell: Tell) -> None:
             media = identify(raw, path.name)
         except LabbrokerError:
             media = Media.UNKNOWN
-        if media is Media.HL7V2 and not _FRAME_BYTES & set(raw):
+        if media is Media.HL7V2 and can_enclose(raw):
             await _send_one_hl7(rehearsal, name, raw, tell)
         elif media in (Media.FHIR_JSON, Media.FHIR_XML):
             await post_fhir(rehearsal, [(name, raw)], tell)
