@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from broker.config.access_section import AccessSettings
 from broker.store.access_tables import person, web_session
 from broker.store.people import disable_person, reset_person
-from tests.access.sign_in_stage import LOGIN, PASSWORD, Browser, Stage, staged
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in staged(tmp_path, AccessSettings()):
-        yield each
-
-
-@pytest.fixture
-async def far(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in staged(tmp_path, AccessSettings(behind_tls=True)):
-        yield each
+from tests.access.sign_in_stage import LOGIN, PASSWORD, Browser, Stage
 
 
 def reset_meanwhile(stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,22 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from broker.access.totp import code_at, step_at
-from broker.config.access_section import AccessSettings
 from broker.store.access_tables import person, web_session
 from broker.store.people import disable_person, reset_person
-from tests.access.sign_in_stage import LOGIN, PASSWORD, Browser, Stage, staged
-
-
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in staged(tmp_path, AccessSettings()):
-        yield each
-
-
-@pytest.fixture
-async def far(tmp_path: Path) -> AsyncIterator[Stage]:
-    async for each in staged(tmp_path, AccessSettings(behind_tls=True)):
-        yield each
+from tests.access.sign_in_stage import LOGIN, PASSWORD, Browser, Stage
 
 
 async def test_the_first_code_leads_to_a_password_and_then_in(stage: Stage) -> None:
