@@ -392,6 +392,7 @@ def test_what_was_answered_under_a_key_is_not_told_again_to_one_who_may_see_less
     assert ask(console, operator, change, {"institutions": [OTHER]})[0] == 200
     told = ask(console, coach, "/me/language", {"language": "en"}, key="k-4")
     assert_problem(told, 409, "key-used")
+    assert "under a new key" in told[1]["detail"]
     assert ask(console, operator, change, {"institutions": [CLINIC]})[0] == 200
     assert ask(console, coach, "/me/language", {"language": "en"}, key="k-4")[0] == 200
 

@@ -84,7 +84,8 @@ async def _once(
     if known is not None:
         if known.digest != digest:
             what = "This Idempotency-Key was used for another call, or with other rights."
-            raise bad(web.HTTPConflict, "key-used", what)
+            remedy = "Look whether it was done; if not, send it under a new key."
+            raise bad(web.HTTPConflict, "key-used", what, remedy)
         if known.status == 0:
             what = "The first call under this key has no answer yet; look at what it changed."
             raise bad(web.HTTPConflict, "outcome-unknown", what)
